@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"posta/internal/mailbox"
+)
+
+// DomainID is given by the store and never used again.
+type DomainID int64
+
+// Domain is a local domain. Its tenant is 0 until tenants are made.
+type Domain struct {
+	ID      DomainID
+	Tenant  int64
+	Name    string // A-labels, lower case
+	Created time.Time
+}
+
+// Role of an account in administration.
+type Role uint8
+
+// The roles, from nothing to all.
+const (
+	User Role = iota
+	Helpdesk
+	DomainAdmin
+	Owner
+)
+
+// Account is a mailbox user; it has nothing to do with a system user.
+type Account struct {
+	ID       mailbox.AccountID
+	Tenant   int64
+	Domain   DomainID
+	Login    string // its primary address, lower case: local@domain
+	Name     string // for people
+	Password string // Argon2id, PHC string; "" admits nobody
+	Role     Role
+	Quota    int64 // octets, 0 is no limit
+	Disabled bool
+	Created  time.Time
+}
+
+// AddressKind says what an address leads to.
+type AddressKind uint8
+
+// The kinds of address.
+const (
+	ToAccount AddressKind = iota // to Account's mailboxes
+	ToTargets                    // an alias: to the Targets, local or remote
+)
+
+// Address leads mail for local@domain somewhere. The local part "" is the
+// domain's catch-all, looked at last (DESIGN §2.4).
+type Address struct {
+	Domain  DomainID
+	Local   string // lower case, without +detail
+	Kind    AddressKind
+	Account mailbox.AccountID
+	Targets []string
+}
+
+// DKIMKey signs for a domain.
+type DKIMKey struct {
+	Domain    DomainID
+	Selector  string
+	Algorithm string // "rsa" or "ed25519"
+	Private   []byte // PKCS #8, PEM
+	Active    bool   // signs; otherwise only published
+	Created   time.Time
+}
+
+// DirectoryView is a copy of the whole directory at one version.
+type DirectoryView struct {
+	Version   int64
+	Domains   []Domain
+	Accounts  []Account
+	Addresses []Address
+	Keys      []DKIMKey
+	Settings  map[string]string // live settings of the command layer, by dotted key
+}
+
+// Audit says who changes what; it is written in the change's own transaction.
+type Audit struct {
+	At        time.Time
+	Principal string // "uid:1000", "ana@example.org", "system"
+	Tenant    int64
+	Command   string // "account.create"
+	Object    string // "ana@example.org"
+	Before    string // JSON, secrets left out; "" if it was not
+	After     string // JSON; "" if it is gone
+}
+
+// Directory holds who is here. Reads are of the whole, at a version, since it is
+// small beside the mail: callers keep a view in memory and reload it when the
+// version has moved.
+type Directory interface {
+	DirectoryVersion(ctx context.Context) (int64, error)
+	LoadDirectory(ctx context.Context) (*DirectoryView, error)
+	// ChangeDirectory runs f in one transaction that raises the version and
+	// writes the audit record that f returns. An error of f rolls it back. f may
+	// run more than once.
+	ChangeDirectory(ctx context.Context, f func(DirectoryTx) (Audit, error)) error
+	// AuditLog lists the newest entries first.
+	AuditLog(ctx context.Context, limit int) ([]Audit, error)
+}
+
+// DirectoryTx are the changes within one transaction. Put methods insert when
+// the ID is zero (setting it) and update otherwise; ErrExists and ErrNotFound as
+// one expects.
+type DirectoryTx interface {
+	View() (*DirectoryView, error)
+	PutDomain(*Domain) error
+	DeleteDomain(DomainID) error // ErrConflict while accounts or addresses use it
+	PutAccount(*Account) error   // a new account is given mailbox.Defaults
+	DeleteAccount(mailbox.AccountID) error
+	PutAddress(Address) error
+	DeleteAddress(d DomainID, local string) error
+	PutKey(DKIMKey) error
+	DeleteKey(d DomainID, selector string) error
+	PutSetting(key, value string) error // "" deletes
+}

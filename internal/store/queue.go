@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"posta/internal/mail"
+	"posta/internal/mailbox"
+)
+
+// Enqueue is a message on its way out, to one or more recipients.
+type Enqueue struct {
+	ReversePath string // "" is the null reverse-path
+	Prefix      []byte // fields that Posta adds above the blob
+	Skip        int64
+	EnvID       string
+	RetFull     bool
+	EightBit    bool
+	UTF8        bool
+	RequireTLS  bool
+	Account     mailbox.AccountID // the sender here, 0 if none
+	Expires     time.Time
+	Recipients  []QueueTo
+}
+
+// QueueTo is one recipient of an Enqueue.
+type QueueTo struct {
+	Address  string // forward-path
+	Domain   string // next hop's domain, A-labels lower case: the key of concurrency
+	Original string // ORCPT
+	Notify   mail.Notify
+	Kind     QueueKind
+	Due      time.Time // zero: at once
+}
+
+// QueueKind says what finishing a recipient means.
+type QueueKind uint8
+
+// The kinds of queue work.
+const (
+	Remote   QueueKind = iota // relay to another host
+	Deferred                  // filing that could not finish in the session
+)
+
+// QueueState of one recipient.
+type QueueState uint8
+
+// The states: Ready until Done or Failed; Held is Ready that waits for a person.
+const (
+	Ready QueueState = iota
+	Held
+	Done
+	Failed
+)
+
+// QueueEntry is one recipient with its message.
+type QueueEntry struct {
+	ID       int64   // of the recipient's row
+	Message  mail.ID // the accept: queue id, trace id
+	Group    int64   // recipients with the same group share the message's row
+	State    QueueState
+	Due      time.Time
+	Attempts int
+	Fence    int64  // of the lease
+	Sending  bool   // an attempt had reached its dot when the lease began
+	Last     string // last reply or error, "" before the first attempt
+	LastAt   time.Time
+	Delayed  bool // a delay DSN was sent
+	Created  time.Time
+	QueueTo
+	Enqueue // without Recipients
+	Blob    BlobRef
+}
+
+// Attempt is the outcome of one attempt for one recipient.
+type Attempt struct {
+	Entry   int64
+	Fence   int64
+	State   QueueState // Ready: try again at Due
+	Due     time.Time
+	Reply   string // what the remote said, or our error
+	Remote  string // "mx.example.net [192.0.2.1]"
+	Delayed bool   // mark that a delay DSN goes out
+	Event   TraceEvent
+}
+
+// Finish ends attempts. When DSN is not nil it is accepted in the same
+// transaction, so that neither a lost DSN nor a second one is possible.
+type Finish struct {
+	Attempts []Attempt
+}
+
+// QueueFilter selects entries for people.
+type QueueFilter struct {
+	Message mail.ID // zero: any
+	Domain  string
+	Address string // recipient or reverse-path
+	States  []QueueState
+	Limit   int // 0 means 1,000
+	After   int64
+}
+
+// Queue is what leaves. Leases and due times use the database's clock.
+type Queue interface {
+	// ClaimQueue leases due entries of up to limit for this node, entries of one
+	// message and domain together, oldest due first; at most perDomain for one
+	// domain, counting what is leased already.
+	ClaimQueue(ctx context.Context, node string, limit, perDomain int, lease time.Duration) ([]QueueEntry, error)
+	// ExtendQueue prolongs leases; ErrFenced if any was lost.
+	ExtendQueue(ctx context.Context, ids []int64, fence int64, lease time.Duration) error
+	// StartAttempt records that an attempt is about to send its final dot.
+	StartAttempt(ctx context.Context, ids []int64, fence int64) error
+	// FinishQueue records outcomes; a DSN goes through Accept.FinishQueue instead.
+	FinishQueue(ctx context.Context, f Finish) error
+	// NextDue is when ClaimQueue will have work; zero if the queue is empty.
+	NextDue(ctx context.Context) (time.Time, error)
+	ListQueue(ctx context.Context, f QueueFilter) ([]QueueEntry, error)
+	// EditQueue changes entries by hand: due now, hold, release, or drop (Failed
+	// without a DSN).
+	EditQueue(ctx context.Context, ids []int64, edit QueueEdit, a Audit) (int, error)
+	// QueueStats counts by state and domain.
+	QueueStats(ctx context.Context) ([]QueueStat, error)
+}
+
+// QueueEdit is a change by hand.
+type QueueEdit uint8
+
+// The edits.
+const (
+	Retry QueueEdit = iota
+	Hold
+	Release
+	Drop
+)
+
+// QueueStat is one line of the overview.
+type QueueStat struct {
+	Domain string
+	State  QueueState
+	Count  int
+	Oldest time.Time
+}
+
+// Job is work of the outbox and the house: it runs on one node, to its end, over
+// restarts. Key makes it unique: an insert with a key that waits is ErrExists in
+// AddJob and ignored in Accept.
+type Job struct {
+	ID     int64
+	Key    string
+	Kind   string
+	Due    time.Time
+	Data   []byte
+	Cursor []byte // progress, kept over steps
+	Tries  int
+	Fence  int64
+	Last   string // last error
+}
+
+// Jobs is the one job mechanism.
+type Jobs interface {
+	AddJob(ctx context.Context, j Job) error
+	// ClaimJob leases the job that is due longest, of one of the kinds;
+	// ErrNotFound when none is.
+	ClaimJob(ctx context.Context, node string, kinds []string, lease time.Duration) (Job, error)
+	// StepJob keeps progress and prolongs the lease; ErrFenced.
+	StepJob(ctx context.Context, id, fence int64, cursor []byte, lease time.Duration) error
+	// EndJob removes a finished job; with again not zero it is kept and due then.
+	EndJob(ctx context.Context, id, fence int64, again time.Time, lastErr string) error
+	NextJob(ctx context.Context, kinds []string) (time.Time, error)
+	ListJobs(ctx context.Context, limit int) ([]Job, error)
+}
