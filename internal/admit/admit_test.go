@@ -1,0 +1,81 @@
+package admit
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posta/internal/directory"
+	"posta/internal/store"
+)
+
+// oneAccount is a directory source with ana, whose password is "correcta", and a
+// disabled account.
+type oneAccount struct {
+	store.Directory
+	hash string
+}
+
+func (o oneAccount) DirectoryVersion(context.Context) (int64, error) { return 1, nil }
+func (o oneAccount) LoadDirectory(context.Context) (*store.DirectoryView, error) {
+	return &store.DirectoryView{
+		Version: 1,
+		Domains: []store.Domain{{ID: 1, Name: "empresa.test"}},
+		Accounts: []store.Account{
+			{ID: 1, Domain: 1, Login: "ana@empresa.test", Password: o.hash},
+			{ID: 2, Domain: 1, Login: "baja@empresa.test", Password: o.hash, Disabled: true},
+			{ID: 3, Domain: 1, Login: "sin@empresa.test"},
+		},
+	}, nil
+}
+
+func TestLogin(t *testing.T) {
+	hash := HashPassword("correcta")
+	synctest.Test(t, func(t *testing.T) {
+		dir, err := directory.Open(t.Context(), oneAccount{hash: hash})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := New(dir, Config{Failure: 2 * time.Second})
+		for _, c := range []struct {
+			name, login, password string
+			want                  error
+		}{
+			{"right", "ana@empresa.test", "correcta", nil},
+			{"right again, from memory", "ANA@empresa.test", "correcta", nil},
+			{"wrong password", "ana@empresa.test", "otra", ErrRefused},
+			{"unknown account", "nadie@empresa.test", "correcta", ErrRefused},
+			{"disabled account", "baja@empresa.test", "correcta", ErrRefused},
+			{"account without password", "sin@empresa.test", "", ErrRefused},
+			{"empty password", "ana@empresa.test", "", ErrRefused},
+		} {
+			began := time.Now()
+			id, err := a.Login(t.Context(), netip.Addr{}, c.login, c.password)
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", c.name, err, c.want)
+			}
+			took := time.Since(began)
+			if c.want == nil && (id.Account != 1 || took != 0) {
+				t.Errorf("%s: account %d after %v", c.name, id.Account, took)
+			}
+			if c.want != nil && took != 2*time.Second {
+				t.Errorf("%s: answered after %v, want the same 2 s for every failure", c.name, took)
+			}
+		}
+	})
+}
+
+// A stored hash with absurd parameters is refused before it costs anything.
+func TestVerifyBounds(t *testing.T) {
+	for _, phc := range []string{"", "x", "$argon2id$v=19$m=99999999,t=2,p=1$AAAA$AAAA", "$argon2i$v=19$m=64,t=2,p=1$AAAA$AAAA"} {
+		if ok, err := verify(phc, "x"); ok || !errors.Is(err, ErrHash) {
+			t.Errorf("%q: %v %v", phc, ok, err)
+		}
+	}
+	if ok, err := verify(HashPassword("ñandú"), "ñandú"); !ok || err != nil {
+		t.Errorf("own hash: %v %v", ok, err)
+	}
+}

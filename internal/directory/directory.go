@@ -1,0 +1,185 @@
+// Package directory answers, from memory, who is here: which domains are ours,
+// where an address leads, who may send as whom, which keys sign. It keeps one
+// immutable view of the store's directory and takes a new one when the version
+// has moved, so that a look-up costs no query and a change is live at once.
+package directory
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"posta/internal/addr"
+	"posta/internal/mailbox"
+	"posta/internal/store"
+)
+
+// Directory is the current view. Look-ups do not block and may be made from any
+// goroutine.
+type Directory struct {
+	src  store.Directory
+	view atomic.Pointer[View]
+	load sync.Mutex // one loader at a time
+}
+
+// Open loads the first view.
+func Open(ctx context.Context, src store.Directory) (*Directory, error) {
+	d := &Directory{src: src}
+	if err := d.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// View is the newest view; it never changes.
+func (d *Directory) View() *View { return d.view.Load() }
+
+// Refresh takes a new view if the version has moved. It is called after each
+// command, and regularly where other nodes may have changed the directory.
+func (d *Directory) Refresh(ctx context.Context) error {
+	d.load.Lock()
+	defer d.load.Unlock()
+	if v := d.view.Load(); v != nil {
+		n, err := d.src.DirectoryVersion(ctx)
+		if err != nil {
+			return fmt.Errorf("directory version: %w", err)
+		}
+		if n == v.version {
+			return nil
+		}
+	}
+	raw, err := d.src.LoadDirectory(ctx)
+	if err != nil {
+		return fmt.Errorf("load directory: %w", err)
+	}
+	d.view.Store(newView(raw))
+	return nil
+}
+
+// View is the directory at one version.
+type View struct {
+	version  int64
+	domains  map[string]*store.Domain
+	byDomain map[store.DomainID]*store.Domain
+	accounts map[mailbox.AccountID]*store.Account
+	logins   map[string]*store.Account
+	address  map[key]*store.Address
+	keys     map[string][]store.DKIMKey
+	settings map[string]string
+}
+
+// key of an address; local is folded and without +detail.
+type key struct {
+	domain store.DomainID
+	local  string
+}
+
+func newView(raw *store.DirectoryView) *View {
+	v := &View{
+		version:  raw.Version,
+		domains:  make(map[string]*store.Domain, len(raw.Domains)),
+		byDomain: make(map[store.DomainID]*store.Domain, len(raw.Domains)),
+		accounts: make(map[mailbox.AccountID]*store.Account, len(raw.Accounts)),
+		logins:   make(map[string]*store.Account, len(raw.Accounts)),
+		address:  make(map[key]*store.Address, len(raw.Addresses)),
+		keys:     map[string][]store.DKIMKey{},
+		settings: raw.Settings,
+	}
+	for i := range raw.Domains {
+		d := &raw.Domains[i]
+		v.domains[d.Name], v.byDomain[d.ID] = d, d
+	}
+	for i := range raw.Accounts {
+		a := &raw.Accounts[i]
+		v.accounts[a.ID], v.logins[a.Login] = a, a
+	}
+	for i := range raw.Addresses {
+		a := &raw.Addresses[i]
+		v.address[key{a.Domain, a.Local}] = a
+	}
+	for _, k := range raw.Keys {
+		if d := v.byDomain[k.Domain]; d != nil {
+			v.keys[d.Name] = append(v.keys[d.Name], k)
+		}
+	}
+	return v
+}
+
+// Local reports whether a domain is ours.
+func (v *View) Local(d addr.Domain) bool { return v.domains[string(d)] != nil }
+
+// Domains lists our domains' names, in no order.
+func (v *View) Domains() []string {
+	out := make([]string, 0, len(v.domains))
+	for n := range v.domains {
+		out = append(out, n)
+	}
+	return out
+}
+
+// Account finds an account by id; nil if there is none.
+func (v *View) Account(id mailbox.AccountID) *store.Account { return v.accounts[id] }
+
+// ByLogin finds an account by the address it logs in with, any of its addresses;
+// nil if there is none.
+func (v *View) ByLogin(login string) *store.Account {
+	login = strings.ToLower(strings.TrimSpace(login))
+	if a := v.logins[login]; a != nil {
+		return a
+	}
+	ad, err := addr.ParseAddress(login)
+	if err != nil {
+		return nil
+	}
+	if e, _ := v.lookup(ad); e != nil && e.Kind == store.ToAccount {
+		return v.accounts[e.Account]
+	}
+	return nil
+}
+
+// Keys are the DKIM keys of a domain.
+func (v *View) Keys(domain string) []store.DKIMKey { return v.keys[domain] }
+
+// Setting is a live setting, "" if it was never made.
+func (v *View) Setting(key string) string { return v.settings[key] }
+
+// lookup finds the entry of an address: the whole local part first, then without
+// +detail, then the catch-all, which is last by construction (S105).
+func (v *View) lookup(a addr.Address) (e *store.Address, catchAll bool) {
+	d := v.domains[string(a.Domain)]
+	if d == nil {
+		return nil, false
+	}
+	local := a.Local.Fold()
+	if e := v.address[key{d.ID, string(local)}]; e != nil {
+		return e, false
+	}
+	if base, detail := addr.SplitDetail(local, "+"); detail != "" || base != local {
+		if e := v.address[key{d.ID, string(base)}]; e != nil {
+			return e, false
+		}
+	}
+	if role := roleOf(string(local)); role {
+		return nil, false // answered by roleTarget, before any catch-all
+	}
+	return v.address[key{d.ID, ""}], true
+}
+
+// roleOf reports whether a local part is one that every domain must have
+// (RFC 2142 §5; S21).
+func roleOf(local string) bool {
+	switch local {
+	case "postmaster", "abuse", "hostmaster":
+		return true
+	}
+	return false
+}
+
+// IsPostmaster reports whether an address takes mail even from clients that are
+// refused elsewhere: postmaster@ and abuse@ (RFC 5321 §4.5.1, RFC 2142 §2).
+func IsPostmaster(a addr.Address) bool {
+	l := a.Local.Fold()
+	return l == "postmaster" || l == "abuse"
+}

@@ -1,0 +1,178 @@
+// Package trace has the record that is kept of every message and of every
+// refused transaction: who spoke, what was seen, what was decided and what came
+// of it (DESIGN §1). It is what `posta trace`, the page behind a refusal's link
+// and the dry run of a policy read.
+//
+// A record is JSON, compressed (S2): it is read by people's tools for years, and
+// a new field must not make old records unreadable. The store keeps it as opaque
+// bytes together with the keys by which it is found.
+package trace
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+
+	"posta/internal/finding"
+	"posta/internal/mail"
+	"posta/internal/store"
+)
+
+// Stage is how far a transaction came.
+type Stage string
+
+// The stages, in order.
+const (
+	AtConnect Stage = "connect"
+	AtMail    Stage = "mail"
+	AtRcpt    Stage = "rcpt"
+	AtData    Stage = "data"
+	Accepted  Stage = "accepted"
+)
+
+// Record is one transaction.
+type Record struct {
+	ID        mail.ID     `json:"-"`
+	At        time.Time   `json:"at"`
+	Stage     Stage       `json:"stage"`
+	Door      string      `json:"door"`
+	Class     string      `json:"class"`
+	IP        string      `json:"ip,omitempty"`
+	Port      uint16      `json:"port,omitempty"`
+	PTR       string      `json:"ptr,omitempty"`
+	HELO      string      `json:"helo,omitempty"`
+	TLS       string      `json:"tls,omitempty"`
+	Login     string      `json:"login,omitempty"`
+	From      string      `json:"from"` // reverse-path, "" is null
+	To        []Recipient `json:"to,omitempty"`
+	Author    string      `json:"author,omitempty"` // the From field's addresses
+	MessageID string      `json:"message_id,omitempty"`
+	Subject   string      `json:"subject,omitempty"`
+	Size      int64       `json:"size,omitempty"`
+	SHA256    string      `json:"sha256,omitempty"` // of the bytes received
+	Reply     string      `json:"reply,omitempty"`  // what the client read at the end
+	Level     string      `json:"level,omitempty"`  // of policy
+	Merged    int         `json:"merged,omitempty"` // further refusals of the same kind that this record stands for
+	Findings  finding.Set `json:"findings"`
+}
+
+// Recipient is what became of one recipient.
+type Recipient struct {
+	Address string   `json:"address"`
+	Action  string   `json:"action"`            // of the verdict
+	Check   string   `json:"check,omitempty"`   // that decided
+	Reply   string   `json:"reply,omitempty"`   // if it was refused by itself
+	Effects []string `json:"effects,omitempty"` // "ana@example.org → INBOX", "queued for example.net"
+}
+
+// Event is a later line of the timeline.
+type Event struct {
+	At     time.Time `json:"-"`
+	Kind   string    `json:"kind"` // "attempt", "delivered", "failed", "dsn", "dropped"
+	To     string    `json:"to,omitempty"`
+	Remote string    `json:"remote,omitempty"`
+	TLS    string    `json:"tls,omitempty"`
+	Reply  string    `json:"reply,omitempty"`
+	Note   string    `json:"note,omitempty"`
+}
+
+// maxRecord bounds what Decode unpacks.
+const maxRecord = 1 << 20
+
+// ErrTooLarge says that a stored record is larger than any that Encode wrote.
+var ErrTooLarge = errors.New("trace: record too large")
+
+func pack(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil { // no type here can fail; keep the fact rather than lose the mail
+		b, _ = json.Marshal(map[string]string{"error": err.Error()})
+	}
+	return s2.Encode(make([]byte, 0, len(b)/2+64), b)
+}
+
+func unpack(b []byte, v any) error {
+	n, err := s2.DecodedLen(b)
+	if err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	if n > maxRecord {
+		return ErrTooLarge
+	}
+	raw, err := s2.Decode(nil, b)
+	if err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	return nil
+}
+
+// Encode gives the form in which the store keeps the record.
+func (r *Record) Encode() store.TraceRecord {
+	return store.TraceRecord{ID: r.ID, Body: pack(r), Keys: r.keys()}
+}
+
+// Decode reads a stored record.
+func Decode(t store.TraceRecord) (*Record, error) {
+	r := &Record{ID: t.ID}
+	if err := unpack(t.Body, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Encode gives the form in which the store keeps the event.
+func (e *Event) Encode() store.TraceEvent { return store.TraceEvent{At: e.At, Body: pack(e)} }
+
+// DecodeEvent reads a stored event.
+func DecodeEvent(t store.TraceEvent) (*Event, error) {
+	e := &Event{At: t.At}
+	if err := unpack(t.Body, e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Key is the normal form of what a record is found by: lower case, without
+// blanks and angle brackets.
+func Key(s string) string {
+	return strings.ToLower(strings.Trim(strings.TrimSpace(s), "<>"))
+}
+
+// keys lists what the record can be found by; its id needs none.
+func (r *Record) keys() []string {
+	var out []string
+	add := func(s string) {
+		if s = Key(s); s == "" {
+			return
+		}
+		for _, o := range out {
+			if o == s {
+				return
+			}
+		}
+		out = append(out, s)
+	}
+	address := func(s string) {
+		add(s)
+		if i := strings.LastIndexByte(s, '@'); i >= 0 {
+			add(s[i:])
+		}
+	}
+	address(r.From)
+	for _, t := range r.To {
+		address(t.Address)
+	}
+	for a := range strings.SplitSeq(r.Author, ",") {
+		address(a)
+	}
+	add(r.Login)
+	add(r.IP)
+	add(r.MessageID)
+	return out
+}
