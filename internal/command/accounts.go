@@ -1,0 +1,266 @@
+package command
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"posta/internal/addr"
+	"posta/internal/admit"
+	"posta/internal/store"
+)
+
+// Account is a mailbox user as people see it.
+type Account struct {
+	Address   string   `json:"address"`
+	Name      string   `json:"name,omitempty"`
+	Role      string   `json:"role"`
+	Quota     int64    `json:"quota"` // octets, 0 is no limit
+	Used      int64    `json:"used"`
+	Messages  int64    `json:"messages"`
+	Disabled  bool     `json:"disabled,omitempty"`
+	Addresses []string `json:"addresses,omitempty"` // further ones
+}
+
+// NewAccount is the argument of account.add; Password "" makes a random one.
+type NewAccount struct {
+	Address  string `json:"address"`
+	Name     string `json:"name,omitempty"`
+	Password string `json:"password,omitempty"`
+	Role     string `json:"role,omitempty"`
+	Quota    int64  `json:"quota,omitempty"`
+}
+
+// Password is the argument of account.password; an empty one makes a random one.
+type Password struct {
+	Address  string `json:"address"`
+	Password string `json:"password,omitempty"`
+}
+
+// Made tells a password that was made at random, once.
+type Made struct {
+	Address  string `json:"address"`
+	Password string `json:"password,omitempty"`
+}
+
+// Edit is the argument of account.set; what is nil stays.
+type Edit struct {
+	Address  string  `json:"address"`
+	Name     *string `json:"name,omitempty"`
+	Quota    *int64  `json:"quota,omitempty"`
+	Disabled *bool   `json:"disabled,omitempty"`
+	Role     *string `json:"role,omitempty"`
+}
+
+var roleNames = []string{"user", "helpdesk", "domain-admin", "owner"}
+
+func parseRole(s string) (store.Role, error) {
+	if s == "" {
+		return store.User, nil
+	}
+	i := slices.Index(roleNames, s)
+	if i < 0 {
+		return 0, fail(ErrUsage, "%q is no role; there are %s", s, strings.Join(roleNames, ", "))
+	}
+	return store.Role(i), nil
+}
+
+// minPassword is the least length that a person may choose (NIST 800-63B §3.1.1).
+const minPassword = 8
+
+func checkPassword(pw string) error {
+	switch {
+	case !utf8.ValidString(pw) || strings.ContainsAny(pw, "\x00\r\n"):
+		return fail(ErrUsage, "the password has characters that no mail program can send")
+	case utf8.RuneCountInString(pw) < minPassword:
+		return fail(ErrUsage, "the password is shorter than %d characters; leave it out to have one made", minPassword)
+	case len(pw) > 1024:
+		return fail(ErrUsage, "the password is longer than 1024 octets")
+	}
+	return nil
+}
+
+// choose takes a given password or makes one; made is "" if it was given.
+func choose(given string) (pw, made string, err error) {
+	if given == "" {
+		pw = admit.RandomPassword()
+		return pw, pw, nil
+	}
+	return given, "", checkPassword(given)
+}
+
+var accountCommands = []Command{
+	run("account.add", store.Owner, addAccount),
+	run("account.password", store.Owner, setPassword),
+	run("account.set", store.Owner, editAccount),
+	run("account.remove", store.Owner, removeAccount),
+	run("account.ls", store.Helpdesk, listAccounts),
+}
+
+func addAccount(ctx context.Context, h *House, p Principal, a NewAccount) (any, error) {
+	ad, err := addr.ParseAddress(a.Address)
+	if err != nil {
+		return nil, fail(ErrUsage, "%q is no address (%v); write it as ana@example.org", a.Address, err)
+	}
+	ad = ad.Fold()
+	if base, _ := addr.SplitDetail(ad.Local, "+"); base != ad.Local {
+		return nil, fail(ErrUsage, "%s: a plus sign parts the detail from the name; choose a name without it", ad)
+	}
+	role, err := parseRole(a.Role)
+	if err != nil {
+		return nil, err
+	}
+	if a.Quota < 0 {
+		return nil, fail(ErrUsage, "a quota is a number of octets, 0 for none")
+	}
+	pw, made, err := choose(a.Password)
+	if err != nil {
+		return nil, err
+	}
+	hash := admit.HashPassword(pw)
+	seen := Account{Address: ad.String(), Name: a.Name, Role: roleNames[role], Quota: a.Quota}
+	err = h.change(ctx, p, "account.add", ad.String(), func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
+		d := findDomain(v, string(ad.Domain))
+		if d == nil {
+			return nil, nil, fail(ErrMissing, "%s is not one of our domains; posta domain add %s makes it one", ad.Domain, ad.Domain)
+		}
+		if e := findAddress(v, d.ID, string(ad.Local)); e != nil {
+			return nil, nil, fail(ErrExists, "%s exists already", ad)
+		}
+		acc := &store.Account{
+			Domain: d.ID, Tenant: d.Tenant, Login: ad.String(), Name: a.Name, Password: hash, Role: role,
+			Quota: a.Quota, Created: h.now(),
+		}
+		if err := tx.PutAccount(acc); err != nil {
+			return nil, nil, err
+		}
+		return nil, seen, tx.PutAddress(store.Address{Domain: d.ID, Local: string(ad.Local), Kind: store.ToAccount, Account: acc.ID})
+	})
+	return Made{ad.String(), made}, err
+}
+
+func setPassword(ctx context.Context, h *House, p Principal, a Password) (any, error) {
+	pw, made, err := choose(a.Password)
+	if err != nil {
+		return nil, err
+	}
+	hash := admit.HashPassword(pw)
+	login := strings.ToLower(a.Address)
+	err = h.change(ctx, p, "account.password", login, func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
+		acc, err := needAccount(v, login)
+		if err != nil {
+			return nil, nil, err
+		}
+		acc.Password = hash
+		return nil, map[string]string{"password": "changed"}, tx.PutAccount(acc)
+	})
+	return Made{login, made}, err
+}
+
+func editAccount(ctx context.Context, h *House, p Principal, e Edit) (any, error) {
+	login := strings.ToLower(e.Address)
+	var out Account
+	err := h.change(ctx, p, "account.set", login, func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
+		acc, err := needAccount(v, login)
+		if err != nil {
+			return nil, nil, err
+		}
+		before := show(v, acc)
+		if e.Name != nil {
+			acc.Name = *e.Name
+		}
+		if e.Quota != nil {
+			if acc.Quota = *e.Quota; acc.Quota < 0 {
+				return nil, nil, fail(ErrUsage, "a quota is a number of octets, 0 for none")
+			}
+		}
+		if e.Disabled != nil {
+			acc.Disabled = *e.Disabled
+		}
+		if e.Role != nil {
+			if acc.Role, err = parseRole(*e.Role); err != nil {
+				return nil, nil, err
+			}
+		}
+		out = show(v, acc)
+		return before, out, tx.PutAccount(acc)
+	})
+	return out, err
+}
+
+func removeAccount(ctx context.Context, h *House, p Principal, a Name) (any, error) {
+	login := strings.ToLower(a.Name)
+	return nil, h.change(ctx, p, "account.remove", login, func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
+		acc, err := needAccount(v, login)
+		if err != nil {
+			return nil, nil, err
+		}
+		before := show(v, acc)
+		for _, e := range v.Addresses {
+			if e.Kind == store.ToAccount && e.Account == acc.ID {
+				if err := tx.DeleteAddress(e.Domain, e.Local); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
+		return before, nil, tx.DeleteAccount(acc.ID)
+	})
+}
+
+func listAccounts(ctx context.Context, h *House, _ Principal, a struct {
+	Domain string `json:"domain,omitempty"`
+}) (any, error) {
+	v, err := h.Store.LoadDirectory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []Account{}
+	for i := range v.Accounts {
+		acc := &v.Accounts[i]
+		if a.Domain != "" && !strings.HasSuffix(acc.Login, "@"+strings.ToLower(a.Domain)) {
+			continue
+		}
+		s := show(v, acc)
+		if s.Used, s.Messages, _, err = h.Store.Usage(ctx, acc.ID); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b Account) int { return strings.Compare(a.Address, b.Address) })
+	return out, nil
+}
+
+func needAccount(v *store.DirectoryView, login string) (*store.Account, error) {
+	for i := range v.Accounts {
+		if v.Accounts[i].Login == login {
+			return &v.Accounts[i], nil
+		}
+	}
+	return nil, fail(ErrMissing, "there is no account %s; posta account ls lists them", login)
+}
+
+func findAddress(v *store.DirectoryView, d store.DomainID, local string) *store.Address {
+	for i := range v.Addresses {
+		if v.Addresses[i].Domain == d && v.Addresses[i].Local == local {
+			return &v.Addresses[i]
+		}
+	}
+	return nil
+}
+
+// show is an account without its secret.
+func show(v *store.DirectoryView, acc *store.Account) Account {
+	out := Account{Address: acc.Login, Name: acc.Name, Role: roleNames[acc.Role], Quota: acc.Quota, Disabled: acc.Disabled}
+	for _, e := range v.Addresses {
+		if e.Kind != store.ToAccount || e.Account != acc.ID {
+			continue
+		}
+		for _, d := range v.Domains {
+			if full := e.Local + "@" + d.Name; d.ID == e.Domain && full != acc.Login {
+				out.Addresses = append(out.Addresses, full)
+			}
+		}
+	}
+	return out
+}

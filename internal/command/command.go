@@ -1,0 +1,161 @@
+// Package command is the one layer through which people change Posta's state:
+// the command line, the web, an API. Each change is a named command with a
+// principal; it is validated, carried out and written to the audit log in one
+// transaction, and it is live when the command returns (DESIGN §3).
+//
+// Commands take and give JSON, so that a socket, a file and a test speak to the
+// same table.
+package command
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"posta/internal/blob"
+	"posta/internal/directory"
+	"posta/internal/store"
+)
+
+// Kinds of failure; a caller turns them into exit statuses or HTTP codes.
+var (
+	ErrUsage   = errors.New("usage")           // the call is wrong
+	ErrDenied  = errors.New("not permitted")   // the principal may not
+	ErrMissing = errors.New("no such object")  // what it names is not there
+	ErrExists  = errors.New("exists already")  // what it would make is there
+	ErrLater   = errors.New("try again later") // the store cannot now
+)
+
+// Error is a failure with a sentence for people: what is wrong, and the mend.
+type Error struct {
+	Kind error
+	Text string
+}
+
+func (e *Error) Error() string { return e.Text }
+func (e *Error) Unwrap() error { return e.Kind }
+
+func fail(kind error, format string, a ...any) error {
+	return &Error{kind, fmt.Sprintf(format, a...)}
+}
+
+// Principal is who gives a command.
+type Principal struct {
+	Name   string // "uid:0", "ana@example.org", "system"
+	Tenant int64
+	Role   store.Role
+}
+
+// House is what commands work on.
+type House struct {
+	Store     store.Store
+	Blobs     blob.Store
+	Directory *directory.Directory
+	Now       func() time.Time // nil means time.Now
+}
+
+func (h *House) now() time.Time {
+	if h.Now != nil {
+		return h.Now()
+	}
+	return time.Now()
+}
+
+// Command is one entry of the table.
+type Command struct {
+	Name string     // "account.add"
+	Role store.Role // least role that may give it
+	Run  func(ctx context.Context, h *House, p Principal, args json.RawMessage) (any, error)
+}
+
+// table has every command; it is in commands*.go by subject.
+var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands)
+
+// All lists the commands.
+func All() []Command { return slices.Clone(table) }
+
+// Do carries out a command by name; the result can be marshalled to JSON.
+func Do(ctx context.Context, h *House, p Principal, name string, args json.RawMessage) (any, error) {
+	i := slices.IndexFunc(table, func(c Command) bool { return c.Name == name })
+	if i < 0 {
+		return nil, fail(ErrUsage, "no command is called %q", name)
+	}
+	if p.Role < table[i].Role {
+		return nil, fail(ErrDenied, "%s may not give the command %s", p.Name, name)
+	}
+	out, err := table[i].Run(ctx, h, p, args)
+	return out, translate(err)
+}
+
+// translate gives the store's errors their kind.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	for from, to := range map[error]error{
+		store.ErrNotFound: ErrMissing, store.ErrExists: ErrExists,
+		store.ErrTemporary: ErrLater, store.ErrFull: ErrLater, store.ErrConflict: ErrUsage,
+	} {
+		if errors.Is(err, from) {
+			return &Error{to, err.Error()}
+		}
+	}
+	return err
+}
+
+// run makes a command of a function with typed arguments.
+func run[A any](name string, role store.Role, f func(ctx context.Context, h *House, p Principal, a A) (any, error)) Command {
+	return Command{name, role, func(ctx context.Context, h *House, p Principal, raw json.RawMessage) (any, error) {
+		var a A
+		if len(raw) > 0 {
+			d := json.NewDecoder(bytes.NewReader(raw))
+			d.DisallowUnknownFields()
+			if err := d.Decode(&a); err != nil {
+				return nil, fail(ErrUsage, "%s: %v", name, err)
+			}
+		}
+		return f(ctx, h, p, a)
+	}}
+}
+
+// change runs f in a directory transaction, writes the audit record and makes
+// the new view live. before and after are marshalled without secrets by the
+// caller's types.
+func (h *House) change(ctx context.Context, p Principal, cmd, object string, f func(tx store.DirectoryTx, v *store.DirectoryView) (before, after any, err error)) error {
+	err := h.Store.ChangeDirectory(ctx, func(tx store.DirectoryTx) (store.Audit, error) {
+		v, err := tx.View()
+		if err != nil {
+			return store.Audit{}, err
+		}
+		before, after, err := f(tx, v)
+		if err != nil {
+			return store.Audit{}, err
+		}
+		return store.Audit{
+			At: h.now(), Principal: p.Name, Tenant: p.Tenant, Command: cmd, Object: object,
+			Before: asJSON(before), After: asJSON(after),
+		}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return h.Directory.Refresh(ctx)
+}
+
+func asJSON(v any) string {
+	if v == nil {
+		return ""
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("%q", err.Error())
+	}
+	return string(b)
+}

@@ -1,0 +1,94 @@
+package command
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"posta/internal/addr"
+	"posta/internal/store"
+)
+
+// Domain is a local domain as people see it.
+type Domain struct {
+	Name     string `json:"name"`
+	Accounts int    `json:"accounts"`
+	Aliases  int    `json:"aliases"`
+}
+
+// Name is the argument of commands on one thing.
+type Name struct {
+	Name string `json:"name"`
+}
+
+var domainCommands = []Command{
+	run("domain.add", store.Owner, func(ctx context.Context, h *House, p Principal, a Name) (any, error) {
+		d, err := addr.ParseDomain(a.Name)
+		if err != nil || d.Labels() < 2 {
+			return nil, fail(ErrUsage, "%q is no domain name; write it as example.org", a.Name)
+		}
+		out := Domain{Name: string(d)}
+		return out, h.change(ctx, p, "domain.add", string(d), func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
+			if findDomain(v, string(d)) != nil {
+				return nil, nil, fail(ErrExists, "the domain %s exists already", d)
+			}
+			return nil, out, tx.PutDomain(&store.Domain{Name: string(d), Created: h.now()})
+		})
+	}),
+	run("domain.remove", store.Owner, func(ctx context.Context, h *House, p Principal, a Name) (any, error) {
+		name := strings.ToLower(a.Name)
+		return nil, h.change(ctx, p, "domain.remove", name, func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
+			d := findDomain(v, name)
+			if d == nil {
+				return nil, nil, fail(ErrMissing, "there is no domain %s; posta domain ls lists them", name)
+			}
+			sum := countDomain(v, d)
+			if sum.Accounts+sum.Aliases > 0 {
+				return nil, nil, fail(ErrUsage, "%s still has %d accounts and %d aliases; remove them first", name, sum.Accounts, sum.Aliases)
+			}
+			for _, k := range v.Keys {
+				if k.Domain == d.ID {
+					if err := tx.DeleteKey(d.ID, k.Selector); err != nil {
+						return nil, nil, err
+					}
+				}
+			}
+			return sum, nil, tx.DeleteDomain(d.ID)
+		})
+	}),
+	run("domain.ls", store.Helpdesk, func(ctx context.Context, h *House, p Principal, _ struct{}) (any, error) {
+		v, err := h.Store.LoadDirectory(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := []Domain{}
+		for i := range v.Domains {
+			out = append(out, countDomain(v, &v.Domains[i]))
+		}
+		slices.SortFunc(out, func(a, b Domain) int { return strings.Compare(a.Name, b.Name) })
+		return out, nil
+	}),
+}
+
+func findDomain(v *store.DirectoryView, name string) *store.Domain {
+	i := slices.IndexFunc(v.Domains, func(d store.Domain) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &v.Domains[i]
+}
+
+func countDomain(v *store.DirectoryView, d *store.Domain) Domain {
+	out := Domain{Name: d.Name}
+	for _, a := range v.Accounts {
+		if a.Domain == d.ID {
+			out.Accounts++
+		}
+	}
+	for _, a := range v.Addresses {
+		if a.Domain == d.ID && a.Kind == store.ToTargets {
+			out.Aliases++
+		}
+	}
+	return out
+}

@@ -1,0 +1,99 @@
+// Package filing says where a message goes: a pure function of the envelope, the
+// verdicts and a view of the directory to effects for each recipient (DESIGN
+// §2.4). It looks nothing up, writes nothing and knows no clock, so that `posta
+// explain` and a dry run walk exactly the way that mail goes.
+//
+// Order: local domains → full addresses → aliases and accounts → catch-all →
+// mailbox. The directory's view holds that order.
+package filing
+
+import (
+	"errors"
+	"slices"
+
+	"posta/internal/addr"
+	"posta/internal/directory"
+	"posta/internal/mail"
+)
+
+// Answer is what filing says of a forward-path before the message is there.
+type Answer uint8
+
+// The answers to RCPT.
+const (
+	Here      Answer = iota // it leads to accounts or, by an alias, elsewhere
+	Elsewhere               // not our domain: relay, if the client may
+	Unknown                 // our domain, no such address
+	Looping                 // an alias that leads nowhere
+)
+
+// Ask tells where a forward-path leads.
+func Ask(v *directory.View, a addr.Address) Answer {
+	_, err := v.Resolve(a)
+	switch {
+	case err == nil:
+		return Here
+	case errors.Is(err, directory.ErrNotLocal):
+		return Elsewhere
+	case errors.Is(err, directory.ErrLoop):
+		return Looping
+	}
+	return Unknown
+}
+
+// File gives the effects of a message for all recipients whose verdict is not a
+// refusal, in the order of the recipients. An account that several recipients
+// lead to gets the message once.
+func File(v *directory.View, e *mail.Envelope, verdicts []mail.Verdict) []mail.Effect {
+	var out []mail.Effect
+	for i, r := range e.Recipients {
+		vd := verdicts[i]
+		switch vd.Action {
+		case mail.Defer, mail.Reject:
+			continue
+		case mail.Discard:
+			out = append(out, mail.Effect{Kind: mail.Drop, Recipient: i})
+			continue
+		}
+		for _, ef := range one(v, r, vd) {
+			ef.Recipient = i
+			if !slices.ContainsFunc(out, func(o mail.Effect) bool { return same(o, ef) }) {
+				out = append(out, ef)
+			}
+		}
+	}
+	return out
+}
+
+// one files for one recipient.
+func one(v *directory.View, r mail.Recipient, vd mail.Verdict) []mail.Effect {
+	targets, err := v.Resolve(r.Address)
+	if errors.Is(err, directory.ErrNotLocal) {
+		return []mail.Effect{{Kind: mail.Enqueue, To: r.Address, Original: r.Original, Notify: r.Notify}}
+	}
+	out := make([]mail.Effect, 0, len(targets))
+	for _, t := range targets {
+		if t.Account != 0 {
+			ef := mail.Effect{Kind: mail.Append, Account: int64(t.Account), Via: t.Via}
+			ef.Junk = vd.Action == mail.Junk || vd.Action == mail.Quarantine
+			if vd.Label != "" {
+				ef.Keywords = []string{vd.Label}
+			}
+			out = append(out, ef)
+			continue
+		}
+		// RFC 3461 §5.2.7: what an alias sends on keeps the sender's wishes.
+		original := r.Original
+		if original == "" {
+			original = "rfc822;" + r.Address.String()
+		}
+		out = append(out, mail.Effect{Kind: mail.Enqueue, To: t.Remote, Original: original, Notify: r.Notify, Relayed: true, Via: t.Via})
+	}
+	return out
+}
+
+// same reports whether two effects would place or send the message twice to one
+// place.
+func same(a, b mail.Effect) bool {
+	return a.Kind == b.Kind && a.Kind != mail.Drop && a.Account == b.Account && a.To.Fold() == b.To.Fold()
+}
