@@ -171,10 +171,19 @@ func (s *Store) commit(w *packWriter, batch []*put) *packWriter {
 	return w
 }
 
-// addAll adds the records of one Put; if one has a fault of its own, none stays.
+// maxBatch: one Put of more bytes is synced on the way, so that IntoBatch cannot overflow.
+const maxBatch = 256 << 20
+
+// addAll adds the records of one Put; if one has a fault of its own, none stays that is not synced yet.
 func (w *packWriter) addAll(p *put) error {
 	start, pending := w.pos(), w.pending
 	for _, i := range p.small {
+		if w.pos()-w.synced > maxBatch {
+			if err := w.sync(); err != nil {
+				return err
+			}
+			start, pending = w.pos(), 0
+		}
 		loc, err := w.add(&p.recs[i])
 		if err != nil {
 			if w.err == nil {

@@ -97,7 +97,7 @@ func (s *Store) scanUnit(ctx context.Context, name string, visit func(blob.Entry
 		}
 		return nil
 	})
-	damage = append(damage, res.Damage...)
+	damage = append(damage, res.DamageBefore(x.tornFrom(res))...)
 	if v, ok := errors.AsType[errVisit](err); ok {
 		return damage, v.error
 	}
@@ -110,8 +110,17 @@ func (s *Store) scanUnit(ctx context.Context, name string, visit func(blob.Entry
 // extent is how far the records of a pack reach.
 type extent struct {
 	end   int64
-	exact bool // end is where the last sync or the footer says; else it is the end of the file
-	cut   bool // a sealed pack has lost its footer
+	exact bool  // end is where the last sync or the footer says; else it is the end of the file
+	cut   bool  // a sealed pack has lost its footer
+	torn  int64 // gaps from here on are no damage
+}
+
+// tornFrom: where the footer tells it, or, in a pack that could not be ended, the last batch.
+func (x extent) tornFrom(res record.Result) int64 {
+	if x.exact || x.cut {
+		return x.torn
+	}
+	return res.Batch
 }
 
 // extent asks the writer, or the footer. A pack still called .open after the writer has left it may have
@@ -126,15 +135,15 @@ func (s *Store) extent(h *handle) (extent, error) {
 	sealed, open, synced := u.sealed, u.open, u.bytes
 	s.mu.Unlock()
 	if !sealed {
-		return extent{end: synced, exact: true}, nil
+		return extent{end: synced, exact: true, torn: synced}, nil
 	}
 	size, err := h.file.Size()
 	if err != nil {
 		return extent{}, err
 	}
-	end, _, err := record.ReadFooter(h, size, h.salt)
+	footer, err := record.ReadFooter(h, size, h.salt)
 	if errors.Is(err, blob.ErrCorrupt) {
-		return extent{end: size, cut: !open}, nil
+		return extent{end: size, cut: !open, torn: size}, nil
 	}
-	return extent{end: end, exact: true}, err
+	return extent{end: footer.End, exact: true, torn: footer.End - footer.LastBatch}, err
 }

@@ -72,21 +72,21 @@ func (s *Store) endFile(ctx context.Context, u *unit, f durable.File) error {
 		s.cfg.Damaged(blob.Damage{Unit: u.name, Length: record.UnitHeaderBytes, Err: err})
 	}
 	u.salt, u.known = salt, true
-	if _, _, err := record.ReadFooter(src, size, salt); err == nil {
+	if _, err := record.ReadFooter(src, size, salt); err == nil {
 		return nil // only the rename is missing
 	}
 	res, err := record.Scan(ctx, src, u.name, size, salt, func(blob.Entry) error { return nil })
 	if err != nil {
 		return err
 	}
-	for _, d := range res.Damage {
+	for _, d := range res.DamageBefore(res.Batch) {
 		s.cfg.Damaged(d)
 	}
 	used := res.End + res.Tail
 	if err := f.Truncate(used); err != nil {
 		return err
 	}
-	footer := record.AppendFooter(nil, salt, res.End, res.Records)
+	footer := record.AppendFooter(nil, salt, record.Footer{End: res.End, Records: res.Records, LastBatch: res.End - res.Batch})
 	if _, err := f.WriteAt(footer, used); err != nil {
 		return err
 	}

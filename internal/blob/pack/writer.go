@@ -39,7 +39,7 @@ func (s *Store) create() (*packWriter, error) {
 	if err != nil {
 		return nil, mapError(err)
 	}
-	w := &packWriter{s: s, f: f, salt: salt, buf: make([]byte, 0, bufferBytes+64<<10)}
+	w := &packWriter{s: s, f: f, salt: salt, buf: make([]byte, 0, 64<<10)}
 	w.buf = record.AppendUnitHeader(w.buf, salt, s.cfg.Now())
 	err = w.sync()
 	if err == nil {
@@ -64,11 +64,11 @@ func (w *packWriter) pos() int64 { return w.base + int64(len(w.buf)) }
 func (w *packWriter) add(rec *blob.Record) (blob.Location, error) {
 	start := w.pos()
 	if _, ok := rec.Body.Mem(); ok {
-		w.buf = record.Append(w.buf, w.salt, rec, w.s.codec)
+		w.buf = record.Append(w.buf, w.salt, rec, start-w.synced, w.s.codec)
 		if err := w.flushAt(bufferBytes); err != nil {
 			return blob.Location{}, err
 		}
-	} else if _, err := record.Write(w, w.salt, rec); err != nil {
+	} else if _, err := record.Write(w, w.salt, rec, start-w.synced); err != nil {
 		w.rewind(start)
 		return blob.Location{}, err
 	}
@@ -166,7 +166,7 @@ func (w *packWriter) finish() error {
 	if err := w.f.Truncate(w.synced); err != nil {
 		return err
 	}
-	footer := record.AppendFooter(nil, w.salt, w.synced, w.records)
+	footer := record.AppendFooter(nil, w.salt, record.Footer{End: w.synced, Records: w.records})
 	if _, err := w.f.WriteAt(footer, w.synced); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@
 //	unit header, 64 bytes          record header, 96 bytes             footer, 40 bytes
 //	 0 "PostaU1\n"                  0 "PoRc"                            0 "PoEn"
 //	 8 salt              8          4 salt of the unit        8         4 salt of the unit      8
-//	16 time made, ms     8         12 version = 1             1        12 reserved              4
+//	16 time made, ms     8         12 version = 1             1        12 length of last batch  4
 //	24 reserved, zero   36         13 format, 0 = as received 1        16 end of the records    8
 //	60 checksum of 0..60 4         14 compression             1        24 number of records     8
 //	                               15 cipher, 0 = none        1        32 reserved              4
@@ -17,13 +17,18 @@
 //	                               32 the same, as stored     8
 //	                               40 blob id                16
 //	                               56 SHA-256 of the payload 32
-//	                               88 reserved                4
+//	                               88 into its batch          4
 //	                               92 checksum of 0..92       4
 //
 // The record header is followed by the accept record and its checksum, then by the stored payload in
 // chunks of 64 KiB, each with its checksum, so that a range can be read and verified by itself. The
 // checksum of the accept record starts from that of the header, that of chunk i from the same plus i+1:
 // a chunk in the wrong place does not verify.
+//
+// Records that share one sync are a batch; each says how many bytes it lies behind the start of its batch.
+// So after a crash the last batch, of which any part may be torn because nobody was told of it, can be
+// told from the ones before, in which a gap is damage. The footer repeats the length of the last batch if
+// the pack was ended after a crash.
 //
 // The salt is random and never leaves the unit. It makes a record header unforgeable: a message that
 // contains the bytes of a record is not mistaken for one when a scan has to find its feet again after
@@ -83,6 +88,7 @@ type Header struct {
 	Compression Compression // how
 	Cipher      uint8       // 0: none; no cipher is defined yet
 	KeyID       uint32
+	IntoBatch   uint32 // bytes from the start of its batch to the record
 	seed        uint32 // checksum of the fixed part
 }
 
@@ -141,34 +147,45 @@ func ReadSalt(r io.ReaderAt) (Salt, error) {
 	return Salt{}, bad
 }
 
-// AppendFooter appends the footer of a sealed pack.
-func AppendFooter(dst []byte, salt Salt, end, records int64) []byte {
+// Footer ends a sealed pack.
+type Footer struct {
+	End       int64 // where the records end
+	Records   int64 // how many there are
+	LastBatch int64 // in the last so many bytes before End gaps are no damage; less than 4 GiB
+}
+
+// AppendFooter appends a footer.
+func AppendFooter(dst []byte, salt Salt, f Footer) []byte {
 	var b [FooterBytes]byte
 	copy(b[:], footerMagic)
 	copy(b[4:], salt[:])
-	binary.LittleEndian.PutUint64(b[16:], uint64(end))
-	binary.LittleEndian.PutUint64(b[24:], uint64(records))
+	binary.LittleEndian.PutUint32(b[12:], uint32(f.LastBatch))
+	binary.LittleEndian.PutUint64(b[16:], uint64(f.End))
+	binary.LittleEndian.PutUint64(b[24:], uint64(f.Records))
 	binary.LittleEndian.PutUint32(b[36:], crc32.Checksum(b[:36], castagnoli))
 	return append(dst, b[:]...)
 }
 
-// ReadFooter reads the footer at the end of a unit of size bytes: where the records end, and how many
-// they are. ErrCorrupt if there is none.
-func ReadFooter(r io.ReaderAt, size int64, salt Salt) (end, records int64, err error) {
+// ReadFooter reads the footer at the end of a unit of size bytes. ErrCorrupt if there is none.
+func ReadFooter(r io.ReaderAt, size int64, salt Salt) (Footer, error) {
 	var b [FooterBytes]byte
 	if size < UnitHeaderBytes+FooterBytes {
-		return 0, 0, fmt.Errorf("%w: no footer", blob.ErrCorrupt)
+		return Footer{}, fmt.Errorf("%w: no footer", blob.ErrCorrupt)
 	}
 	if n, err := r.ReadAt(b[:], size-FooterBytes); n < FooterBytes {
-		return 0, 0, err
+		return Footer{}, err
 	}
-	end, records = int64(binary.LittleEndian.Uint64(b[16:])), int64(binary.LittleEndian.Uint64(b[24:]))
+	f := Footer{
+		End:       int64(binary.LittleEndian.Uint64(b[16:])),
+		Records:   int64(binary.LittleEndian.Uint64(b[24:])),
+		LastBatch: int64(binary.LittleEndian.Uint32(b[12:])),
+	}
 	if string(b[:4]) != footerMagic || Salt(b[4:12]) != salt ||
 		crc32.Checksum(b[:36], castagnoli) != binary.LittleEndian.Uint32(b[36:]) ||
-		end < UnitHeaderBytes || end > size-FooterBytes {
-		return 0, 0, fmt.Errorf("%w: no footer", blob.ErrCorrupt)
+		f.End < UnitHeaderBytes || f.End > size-FooterBytes {
+		return Footer{}, fmt.Errorf("%w: no footer", blob.ErrCorrupt)
 	}
-	return end, records, nil
+	return f, nil
 }
 
 // appendHeader appends the fixed part, the accept record and its checksum, and sets h.seed.
@@ -183,6 +200,7 @@ func appendHeader(dst []byte, salt Salt, h *Header) []byte {
 	binary.LittleEndian.PutUint64(b[32:], uint64(h.Stored))
 	copy(b[40:], h.ID[:])
 	copy(b[56:], h.SHA256[:])
+	binary.LittleEndian.PutUint32(b[88:], h.IntoBatch)
 	h.seed = crc32.Checksum(b[:92], castagnoli)
 	binary.LittleEndian.PutUint32(b[92:], h.seed)
 	dst = append(dst, b[:]...)
@@ -203,6 +221,7 @@ func parseFixed(b []byte, salt Salt) (Header, int, error) {
 	h := Header{Stored: int64(stored), Compression: Compression(b[14]), Cipher: b[15], KeyID: binary.LittleEndian.Uint32(b[16:]), seed: seed}
 	h.Size = int64(size)
 	h.ID, h.SHA256 = blob.ID(b[40:56]), [32]byte(b[56:88])
+	h.IntoBatch = binary.LittleEndian.Uint32(b[88:])
 	plain := h.Compression == None && h.Cipher == 0
 	if accept > blob.MaxAcceptBytes || size > blob.MaxBodyBytes || stored > blob.MaxBodyBytes || plain && size != stored {
 		return Header{}, 0, errHeader

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"posta/internal/blob"
 )
@@ -15,6 +16,7 @@ type Result struct {
 	Damage  []blob.Damage // before End
 	End     int64         // where the last intact record ends (UnitHeaderBytes if there is none)
 	Records int64         // intact ones
+	Batch   int64         // where the batch of the last intact record begins
 	Tail    int64         // bytes after End that are not zeros to the end: a torn write, or damage
 }
 
@@ -24,7 +26,7 @@ type Result struct {
 // as does one of visit.
 func Scan(ctx context.Context, src io.ReaderAt, unit string, size int64, salt Salt, visit func(blob.Entry) error) (Result, error) {
 	s := scanner{src: src, unit: unit, size: size, magic: append([]byte(recordMagic), salt[:]...), salt: salt}
-	res := Result{End: UnitHeaderBytes}
+	res := Result{End: UnitHeaderBytes, Batch: UnitHeaderBytes}
 	for off := int64(UnitHeaderBytes); off < size; {
 		if err := ctx.Err(); err != nil {
 			return res, err
@@ -37,6 +39,7 @@ func Scan(ctx context.Context, src io.ReaderAt, unit string, size int64, salt Sa
 			if err := visit(h.Entry); err != nil {
 				return res, err
 			}
+			res.Batch = max(off-int64(h.IntoBatch), UnitHeaderBytes)
 			off += h.length()
 			res.End = off
 			res.Records++
@@ -55,6 +58,15 @@ func Scan(ctx context.Context, src io.ReaderAt, unit string, size int64, salt Sa
 	tail, err := s.tail(res.End)
 	res.Tail = tail
 	return res, err
+}
+
+// DamageBefore returns the damage that begins before off, where a torn batch begins.
+func (r *Result) DamageBefore(off int64) []blob.Damage {
+	i := slices.IndexFunc(r.Damage, func(d blob.Damage) bool { return d.Offset >= off })
+	if i < 0 {
+		return r.Damage
+	}
+	return r.Damage[:i]
 }
 
 type scanner struct {

@@ -16,11 +16,11 @@ func Check(rec *blob.Record) error {
 	return nil
 }
 
-// Append appends a record whose payload lies in memory. It costs one copy of the payload and one pass
+// Append appends a record whose payload lies in memory, intoBatch bytes behind the start of its batch. It costs one copy of the payload and one pass
 // of CRC-32C.
-func Append(dst []byte, salt Salt, rec *blob.Record, codec *Codec) []byte {
+func Append(dst []byte, salt Salt, rec *blob.Record, intoBatch int64, codec *Codec) []byte {
 	payload, _ := rec.Body.Mem()
-	h := headerOf(rec)
+	h := headerOf(rec, intoBatch)
 	payload, h.Compression = codec.compress(payload)
 	h.Stored = int64(len(payload))
 	dst = appendHeader(dst, salt, &h)
@@ -33,16 +33,16 @@ func Append(dst []byte, salt Salt, rec *blob.Record, codec *Codec) []byte {
 	return dst
 }
 
-func headerOf(rec *blob.Record) Header {
-	h := Header{Stored: rec.Body.Size()}
+func headerOf(rec *blob.Record, intoBatch int64) Header {
+	h := Header{Stored: rec.Body.Size(), IntoBatch: uint32(intoBatch)}
 	h.ID, h.SHA256, h.Size, h.Accept = rec.ID, rec.SHA256, rec.Body.Size(), rec.Accept
 	return h
 }
 
 // Write writes a record to w as a stream, uncompressed, with a buffer of one chunk, and returns its
 // length. A body that is shorter than its size is ErrInvalid.
-func Write(w io.Writer, salt Salt, rec *blob.Record) (int64, error) {
-	h := headerOf(rec)
+func Write(w io.Writer, salt Salt, rec *blob.Record, intoBatch int64) (int64, error) {
+	h := headerOf(rec, intoBatch)
 	if _, err := w.Write(appendHeader(make([]byte, 0, MinBytes+len(rec.Accept)), salt, &h)); err != nil {
 		return 0, err
 	}

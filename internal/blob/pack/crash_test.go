@@ -1,0 +1,336 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"posta/internal/blob"
+	"posta/internal/blob/blobtest"
+	"posta/internal/durable"
+)
+
+// ctx: the stories run outside of any test's own context.
+var ctx = context.Background()
+
+// small makes packs and steps so small that a short script crosses every border.
+func small() Config {
+	return Config{PackBytes: 20 << 10, SoloBytes: 8 << 10, ReserveBytes: 4 << 10, Now: func() time.Time { return time.UnixMilli(1_700_000_000_000) }}
+}
+
+// story is a life of a store: Puts of all sizes, a compaction, a restart. It goes on after errors, and
+// keeps the books of what was acknowledged.
+type story struct {
+	mu    sync.Mutex
+	rows  map[blob.ID]blobtest.Item // what the metadata store holds: acknowledged, with location
+	fails int
+}
+
+func (y *story) put(s blob.Store, rng *rand.Rand, size int) {
+	it, rec := blobtest.Record(rng, size)
+	locs, err := s.Put(ctx, []blob.Record{rec})
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if err != nil {
+		y.fails++
+		return
+	}
+	it.At = locs[0]
+	y.rows[it.ID] = it
+}
+
+func (y *story) moved(_ context.Context, moves []blob.Move) error {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, m := range moves {
+		it := y.rows[m.ID]
+		it.At = m.To
+		y.rows[m.ID] = it
+	}
+	return nil
+}
+
+func (y *story) live(_ context.Context, entries []blob.Entry) ([]bool, error) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	alive := make([]bool, len(entries))
+	for i, e := range entries {
+		alive[i] = y.rows[e.ID].At == e.Location
+	}
+	return alive, nil
+}
+
+func (y *story) snapshot() []blobtest.Item {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	var items []blobtest.Item
+	for _, it := range y.rows {
+		items = append(items, it)
+	}
+	return items
+}
+
+// tell runs the story on fsys. Without faults every step succeeds.
+func (y *story) tell(fsys durable.FS, cfg Config) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for round := range 2 {
+		s, err := Open(ctx, fsys, ".", cfg)
+		if err != nil {
+			y.fails++
+			continue
+		}
+		for _, size := range []int{700, 0, 3000, 9 << 10, 5000, 100} {
+			y.put(s, rng, size)
+		}
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() { y.put(s, rand.New(rand.NewPCG(uint64(round), uint64(i))), 2000+i) })
+		}
+		wg.Wait()
+		for _, size := range []int{4000, 6000, 7000} {
+			y.put(s, rng, size)
+		}
+		units, _ := s.Units(ctx)
+		for _, u := range units {
+			if u.Sealed && s.Rewrite(ctx, u.Name, y.live, y.moved) != nil {
+				y.fails++
+			}
+		}
+		y.put(s, rng, 50)
+		if s.Close() != nil {
+			y.fails++
+		}
+	}
+}
+
+// mustHold opens what a crash left and demands every acknowledged record, twice, with writing between.
+func mustHold(t *testing.T, fsys *durable.Mem, items []blobtest.Item) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(9, 9))
+	for range 2 {
+		cfg := small()
+		s, err := Open(ctx, fsys, ".", cfg)
+		if err != nil {
+			t.Fatalf("Open after a crash: %v", err)
+		}
+		for _, it := range items {
+			blobtest.Check(t, s, it)
+		}
+		found := map[blob.ID]bool{}
+		bad, err := s.Scan(ctx, func(e blob.Entry) error {
+			found[e.ID] = true
+			return s.Verify(ctx, e.ID, e.Location)
+		})
+		if err != nil || len(bad) > 0 {
+			t.Fatalf("Scan: %v, %v", bad, err)
+		}
+		for _, it := range items {
+			if !found[it.ID] {
+				t.Fatalf("Scan does not find blob %v at %v", it.ID, it.At)
+			}
+		}
+		items = append(items, blobtest.Put(t, s, rng, 3000))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// After a power cut before or after any operation, every Put that had returned is readable.
+func TestPowerCutAnywhere(t *testing.T) {
+	t.Parallel()
+	mem := durable.NewMem()
+	y := &story{rows: map[blob.ID]blobtest.Item{}}
+	type cut struct {
+		op    durable.Op
+		disk  *durable.Mem
+		items []blobtest.Item
+	}
+	var mu sync.Mutex
+	var cuts []cut
+	rng := rand.New(rand.NewPCG(5, 6))
+	y.tell(durable.NewFaulty(mem, func(op durable.Op) error {
+		if !op.Changes() {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		// The books first: what they hold was durable before the disk is looked at. A unit that has been
+		// dropped is no longer in the books, since the move is committed before.
+		items := y.snapshot()
+		for range 3 {
+			cuts = append(cuts, cut{op, mem.CrashClone(rng), items})
+		}
+		return nil
+	}), small())
+	if y.fails > 0 || len(y.rows) != 28 {
+		t.Fatalf("without faults: %d failures, %d rows", y.fails, len(y.rows))
+	}
+	for _, c := range cuts {
+		t.Run(fmt.Sprintf("%d %s %s", c.op.N, c.op.Kind, c.op.Name), func(t *testing.T) {
+			mustHold(t, c.disk, c.items)
+		})
+	}
+}
+
+// The test above has teeth: without the sync, records are lost.
+func TestPowerCutNeedsSync(t *testing.T) {
+	t.Parallel()
+	mem := durable.NewMem()
+	cfg := small()
+	cfg.unsyncedWrite = true
+	s, err := Open(ctx, mem, ".", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := blobtest.Put(t, s, rand.New(rand.NewPCG(1, 1)), 5000)
+	lost := 0
+	rng := rand.New(rand.NewPCG(2, 2))
+	for range 20 {
+		after, err := Open(ctx, mem.CrashClone(rng), ".", small())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := blob.ReadAll(ctx, after, it.ID, it.At); err != nil {
+			lost++
+		}
+		after.Close()
+	}
+	s.Close()
+	if lost == 0 {
+		t.Error("unsynced records survive every crash: CrashClone forgets nothing")
+	}
+}
+
+// A disk that fails at any one operation, or from then on, loses nothing acknowledged; and the store goes
+// on when the fault is over.
+func TestFaultAnywhere(t *testing.T) {
+	t.Parallel()
+	var total int64
+	y := &story{rows: map[blob.ID]blobtest.Item{}}
+	y.tell(durable.NewFaulty(durable.NewMem(), func(op durable.Op) error { total = max(total, op.N); return nil }), small())
+	faults := map[string]error{
+		"EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC,
+		"short write": durable.ShortWrite{N: 700, Err: syscall.ENOSPC},
+	}
+	for name, fault := range faults {
+		for _, length := range []int64{1, 15} {
+			t.Run(fmt.Sprintf("%s for %d", name, length), func(t *testing.T) {
+				t.Parallel()
+				// Every operation for the single fault; every third start for the long one.
+				for n := int64(1); n <= total; n += 1 + length/7 {
+					oneFault(t, n, length, fault)
+				}
+			})
+		}
+	}
+}
+
+func oneFault(t *testing.T, n, length int64, fault error) {
+	t.Helper()
+	mem := durable.NewMem()
+	var failed []string
+	var mu sync.Mutex
+	y := &story{rows: map[blob.ID]blobtest.Item{}}
+	y.tell(durable.NewFaulty(mem, func(op durable.Op) error {
+		if op.N < n || op.N >= n+length || errors.Is(fault, syscall.ENOSPC) && !needsSpace(op.Kind) {
+			return nil
+		}
+		mu.Lock()
+		failed = append(failed, fmt.Sprintf("%d %s %s", op.N, op.Kind, op.Name))
+		mu.Unlock()
+		return fault
+	}), small())
+	if len(failed) == 0 {
+		return
+	}
+	items := y.snapshot()
+	if len(items)+y.fails < 28 && y.fails == 0 {
+		t.Fatalf("fault at %v: %d rows and no failure", failed, len(items))
+	}
+	disk := mem.CrashClone(rand.New(rand.NewPCG(uint64(n), uint64(length))))
+	if !t.Run(failed[0], func(t *testing.T) { mustHold(t, disk, slices.Clone(items)) }) {
+		t.Fatalf("fault at %v", failed)
+	}
+}
+
+func needsSpace(kind string) bool {
+	switch kind {
+	case "create", "mkdir", "rename", "write", "sync", "syncdir", "preallocate", "truncate":
+		return true
+	}
+	return false
+}
+
+// A full disk refuses mail with ErrFull, leaves no litter, and mail flows again when there is space.
+func TestFullDiskRecovers(t *testing.T) {
+	t.Parallel()
+	mem := durable.NewMem()
+	full := false
+	fsys := durable.NewFaulty(mem, func(op durable.Op) error {
+		if full && (op.Kind == "preallocate" || op.Kind == "write") {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	s := mustOpen(t, fsys, small())
+	defer s.Close()
+	rng := rand.New(rand.NewPCG(1, 1))
+	before := blobtest.Put(t, s, rng, 1000)
+	full = true
+	for _, size := range []int{5000, 100, 9 << 10} {
+		_, rec := blobtest.Record(rng, size)
+		for range 3 {
+			if _, err := s.Put(ctx, []blob.Record{rec}); !errors.Is(err, blob.ErrFull) {
+				t.Fatalf("Put of %d bytes on a full disk: %v", size, err)
+			}
+		}
+	}
+	blobtest.Check(t, s, before)
+	full = false
+	after := blobtest.Put(t, s, rng, 5000)
+	blobtest.Check(t, s, before)
+	blobtest.Check(t, s, after)
+	if list, _ := mem.ReadDir("blobs"); len(list) != 2 {
+		t.Errorf("the folder holds %v, want two packs", list)
+	}
+}
+
+// A failed fsync is the end of a pack, and what it held before is checked.
+func TestFailedSync(t *testing.T) {
+	t.Parallel()
+	mem := durable.NewMem()
+	fail := false
+	fsys := durable.NewFaulty(mem, func(op durable.Op) error {
+		if fail && op.Kind == "sync" {
+			fail = false
+			return syscall.EIO
+		}
+		return nil
+	})
+	cfg := small()
+	cfg.Damaged = func(d blob.Damage) { t.Errorf("damage: %v", d) }
+	s := mustOpen(t, fsys, cfg)
+	rng := rand.New(rand.NewPCG(1, 1))
+	first := blobtest.Put(t, s, rng, 1000)
+	fail = true
+	_, rec := blobtest.Record(rng, 1000)
+	if _, err := s.Put(ctx, []blob.Record{rec}); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("Put with a failing sync: %v", err)
+	}
+	second := blobtest.Put(t, s, rng, 1000)
+	if first.At.Unit == second.At.Unit {
+		t.Error("a pack was used after its sync had failed")
+	}
+	blobtest.Check(t, s, first)
+	blobtest.Check(t, s, second)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
