@@ -9,7 +9,10 @@ import (
 )
 
 // Mailboxes is what the doors of reading (IMAP, POP3, JMAP) need. Lists come in
-// pages: no read transaction is open while a caller writes to its client.
+// pages: no read transaction is open while a caller writes to its client. A
+// mailbox that is not the account's is ErrNotFound. Names are UTF-8 of at most
+// 1,000 octets in at most 32 levels without control characters (ErrInvalid);
+// INBOX is known in any case of letters. UIDs may be given in any order.
 type Mailboxes interface {
 	ListMailboxes(ctx context.Context, a mailbox.AccountID) ([]mailbox.Mailbox, error)
 	GetMailbox(ctx context.Context, a mailbox.AccountID, id mailbox.ID) (mailbox.Mailbox, error)
@@ -21,7 +24,8 @@ type Mailboxes interface {
 	// DeleteMailbox expunges what is in it, in steps, then removes it. A mailbox
 	// with children and INBOX are refused with ErrConflict.
 	DeleteMailbox(ctx context.Context, a mailbox.AccountID, id mailbox.ID) error
-	// SetSubscribed keeps subscriptions by name, also of names that do not exist.
+	// SetSubscribed keeps subscriptions by name, also of names that do not exist;
+	// Subscriptions lists them sorted.
 	SetSubscribed(ctx context.Context, a mailbox.AccountID, name string, on bool) error
 	Subscriptions(ctx context.Context, a mailbox.AccountID) ([]string, error)
 
@@ -32,8 +36,10 @@ type Mailboxes interface {
 	// ascending; from there the caller goes on. With want only those UIDs.
 	Fetch(ctx context.Context, a mailbox.AccountID, m mailbox.ID, q FetchQuery) ([]Stored, error)
 	// Changes lists placements of the mailbox, expunged ones too, whose MODSEQ is
-	// above since, in order of MODSEQ, at most limit. Floor is the MODSEQ below
-	// which expunged ones are no longer known: a client older than it resyncs.
+	// above since, in order of MODSEQ, at most limit (0 means 1,000). No two
+	// placements of an account share a MODSEQ, so the last one of a page is where
+	// the next page begins. Floor is the MODSEQ below which expunged ones are no
+	// longer known: a client older than it resyncs.
 	Changes(ctx context.Context, a mailbox.AccountID, m mailbox.ID, since mailbox.ModSeq, limit int) (ch []mailbox.Message, floor mailbox.ModSeq, err error)
 	// ModSeq is the account's change counter now.
 	ModSeq(ctx context.Context, a mailbox.AccountID) (mailbox.ModSeq, error)
@@ -47,9 +53,11 @@ type Mailboxes interface {
 	// uids nil means all. It returns what went.
 	Expunge(ctx context.Context, a mailbox.AccountID, m mailbox.ID, uids []mailbox.UID, onlyDeleted bool) ([]mailbox.UID, mailbox.ModSeq, error)
 	// Copy makes new Emails on the same blobs in dst; UIDs that are gone are
-	// passed over. from[i] became to[i]. Each step is atomic; ErrQuota.
+	// passed over. from[i] became to[i], ascending. Each step is atomic; what
+	// would not fit the quota as a whole is ErrQuota before the first step. After
+	// an error from and to tell what the steps before it did.
 	Copy(ctx context.Context, a mailbox.AccountID, src mailbox.ID, uids []mailbox.UID, dst mailbox.ID) (from, to []mailbox.UID, err error)
-	// Move takes messages to dst: each goes wholly or stays.
+	// Move takes messages to dst: each goes wholly or stays; answers as of Copy.
 	Move(ctx context.Context, a mailbox.AccountID, src mailbox.ID, uids []mailbox.UID, dst mailbox.ID) (from, to []mailbox.UID, err error)
 	// Usage is what counts towards the quota, and the quota (0: none).
 	Usage(ctx context.Context, a mailbox.AccountID) (octets, messages, quota int64, err error)

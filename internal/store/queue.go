@@ -46,6 +46,8 @@ const (
 type QueueState uint8
 
 // The states: Ready until Done or Failed; Held is Ready that waits for a person.
+// A recipient that is Done or Failed leaves the queue in the same transaction,
+// its message with the last of them; what came of it is told by the trace.
 const (
 	Ready QueueState = iota
 	Held
@@ -59,11 +61,11 @@ type QueueEntry struct {
 	Message  mail.ID // the accept: queue id, trace id
 	Group    int64   // recipients with the same group share the message's row
 	State    QueueState
-	Due      time.Time
-	Attempts int
-	Fence    int64  // of the lease
-	Sending  bool   // an attempt had reached its dot when the lease began
-	Last     string // last reply or error, "" before the first attempt
+	Due      time.Time // while leased: when the lease ends
+	Attempts int       // outcomes that were recorded
+	Fence    int64     // of the lease
+	Sending  bool      // an attempt reached its dot and its outcome was never recorded
+	Last     string    // last reply or error, "" before the first attempt
 	LastAt   time.Time
 	Delayed  bool // a delay DSN was sent
 	Created  time.Time
@@ -103,20 +105,25 @@ type QueueFilter struct {
 // Queue is what leaves. Leases and due times use the database's clock.
 type Queue interface {
 	// ClaimQueue leases due entries of up to limit for this node, entries of one
-	// message and domain together, oldest due first; at most perDomain for one
-	// domain, counting what is leased already.
+	// message and domain together, oldest due first. At most perDomain messages
+	// are leased for one domain, counting those that are leased already: each is
+	// one transaction of one connection. All entries of a claim share its fence.
 	ClaimQueue(ctx context.Context, node string, limit, perDomain int, lease time.Duration) ([]QueueEntry, error)
 	// ExtendQueue prolongs leases; ErrFenced if any was lost.
 	ExtendQueue(ctx context.Context, ids []int64, fence int64, lease time.Duration) error
 	// StartAttempt records that an attempt is about to send its final dot.
 	StartAttempt(ctx context.Context, ids []int64, fence int64) error
-	// FinishQueue records outcomes; a DSN goes through Accept.FinishQueue instead.
+	// FinishQueue records outcomes, all or, with ErrFenced, none; a lease that ran
+	// out without being claimed again is still its holder's. A DSN goes through
+	// Accept.FinishQueue instead.
 	FinishQueue(ctx context.Context, f Finish) error
-	// NextDue is when ClaimQueue will have work; zero if the queue is empty.
+	// NextDue is when ClaimQueue will have work (in the past: it has, or would
+	// have but for perDomain); zero if nothing is Ready.
 	NextDue(ctx context.Context) (time.Time, error)
 	ListQueue(ctx context.Context, f QueueFilter) ([]QueueEntry, error)
 	// EditQueue changes entries by hand: due now, hold, release, or drop (Failed
-	// without a DSN).
+	// without a DSN), and tells how many. Entries that are leased, and those that
+	// the edit does not fit, stay as they are.
 	EditQueue(ctx context.Context, ids []int64, edit QueueEdit, a Audit) (int, error)
 	// QueueStats counts by state and domain.
 	QueueStats(ctx context.Context) ([]QueueStat, error)
@@ -151,7 +158,7 @@ type Job struct {
 	Due    time.Time
 	Data   []byte
 	Cursor []byte // progress, kept over steps
-	Tries  int
+	Tries  int    // runs that failed or died since the last good one
 	Fence  int64
 	Last   string // last error
 }
@@ -164,8 +171,11 @@ type Jobs interface {
 	ClaimJob(ctx context.Context, node string, kinds []string, lease time.Duration) (Job, error)
 	// StepJob keeps progress and prolongs the lease; ErrFenced.
 	StepJob(ctx context.Context, id, fence int64, cursor []byte, lease time.Duration) error
-	// EndJob removes a finished job; with again not zero it is kept and due then.
+	// EndJob removes a finished job; with again not zero it is kept and due then,
+	// with its cursor. lastErr is why the run failed, "" if it did not.
 	EndJob(ctx context.Context, id, fence int64, again time.Time, lastErr string) error
+	// NextJob is when ClaimJob will have work; zero if there is none.
 	NextJob(ctx context.Context, kinds []string) (time.Time, error)
+	// ListJobs lists what is due first, at most limit (0 means 1,000).
 	ListJobs(ctx context.Context, limit int) ([]Job, error)
 }

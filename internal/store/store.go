@@ -40,6 +40,7 @@ var (
 	ErrFenced    = errors.New("store: lease was lost")    // somebody else has the work now
 	ErrConflict  = errors.New("store: changed meanwhile") // optimistic version check failed
 	ErrReadOnly  = errors.New("store: needs an upgrade or is read-only")
+	ErrInvalid   = errors.New("store: bad argument") // the caller's mistake; the wrapping error says which
 )
 
 // Store is all of it. An engine is one value that implements Store; callers
