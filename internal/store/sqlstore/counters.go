@@ -1,0 +1,249 @@
+package sqlstore
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"posta/internal/mailbox"
+	"posta/internal/store"
+)
+
+// counters are the account and mailbox rows that a transaction has in hand. What
+// changed is written back once, at its end; SQLite keeps them over transactions,
+// because nobody else writes. Inside a write transaction they are the truth, and
+// the columns in the database are not.
+type counters struct {
+	accounts map[mailbox.AccountID]*account
+	boxes    map[mailbox.ID]*box
+	roles    map[accountRole]mailbox.ID
+
+	// what this transaction has in hand, and may have changed
+	usedAccounts []*account
+	usedBoxes    []*box
+}
+
+type accountRole struct {
+	account mailbox.AccountID
+	role    mailbox.Role
+}
+
+// maxCounters bounds what is kept over transactions.
+const maxCounters = 20_000
+
+func newCounters() *counters {
+	return &counters{
+		accounts: map[mailbox.AccountID]*account{},
+		boxes:    map[mailbox.ID]*box{},
+		roles:    map[accountRole]mailbox.ID{},
+	}
+}
+
+// forget empties the cache, after a rollback or when it is large.
+func (c *counters) forget() {
+	clear(c.accounts)
+	clear(c.boxes)
+	clear(c.roles)
+	c.usedAccounts, c.usedBoxes = nil, nil
+}
+
+// account is a ledger row; its fields may be changed.
+type account struct {
+	accountState
+	saved accountState
+	used  bool // is in usedAccounts
+}
+
+type accountState struct {
+	id       mailbox.AccountID
+	modseq   mailbox.ModSeq
+	octets   int64
+	messages int64
+	validity int64
+	quota    int64
+}
+
+// next raises the change counter.
+func (a *account) next() mailbox.ModSeq {
+	a.modseq++
+	return a.modseq
+}
+
+// newValidity gives a UIDVALIDITY that this account never had.
+func (a *account) newValidity(now int64) uint32 {
+	a.validity = max(a.validity+1, now/1e6)
+	return uint32(a.validity)
+}
+
+// box is the counters of a mailbox row; they may be changed.
+type box struct {
+	boxState
+	saved boxState
+	used  bool // is in usedBoxes
+}
+
+type boxState struct {
+	id          mailbox.ID
+	account     mailbox.AccountID
+	role        mailbox.Role
+	uidvalidity uint32
+	uidnext     mailbox.UID
+	highmodseq  mailbox.ModSeq
+	live        int64
+	unseen      int64
+	size        int64
+	tombs       int64
+	floor       mailbox.ModSeq
+}
+
+// takeUID gives the next UID.
+func (b *box) takeUID() (mailbox.UID, error) {
+	if b.uidnext == 0 || b.uidnext == 1<<32-1 {
+		return 0, fmt.Errorf("mailbox %d has used all UIDs: %w", b.id, store.ErrConflict)
+	}
+	b.uidnext++
+	return b.uidnext - 1, nil
+}
+
+// account locks an account's ledger row for the transaction. Accounts must be
+// asked for in ascending order, so that two writers cannot deadlock.
+func (t *tx) account(id mailbox.AccountID) (*account, error) {
+	if t.counts == nil {
+		return nil, store.ErrReadOnly
+	}
+	if id < t.lastLock {
+		return nil, fmt.Errorf("sqlstore: account %d locked after %d", id, t.lastLock)
+	}
+	t.lastLock = id
+	if a := t.counts.accounts[id]; a != nil {
+		t.counts.useAccount(a)
+		return a, nil
+	}
+	a := &account{}
+	s := &a.accountState
+	err := t.row("SELECT account, modseq, octets, messages, validity, quota FROM ledger WHERE account = $1"+t.lock(), id).
+		scan(&s.id, &s.modseq, &s.octets, &s.messages, &s.validity, &s.quota)
+	if err != nil {
+		return nil, wrap(err, "account %d", id)
+	}
+	a.saved = *s
+	t.counts.accounts[id] = a
+	t.counts.useAccount(a)
+	return a, nil
+}
+
+func (c *counters) useAccount(a *account) {
+	if !a.used {
+		a.used = true
+		c.usedAccounts = append(c.usedAccounts, a)
+	}
+}
+
+// mailbox gives the counters of a mailbox, whose account must be locked.
+func (t *tx) mailbox(id mailbox.ID) (*box, error) {
+	if t.counts == nil {
+		return nil, store.ErrReadOnly
+	}
+	if b := t.counts.boxes[id]; b != nil {
+		t.counts.useBox(b)
+		return b, nil
+	}
+	b := &box{}
+	s := &b.boxState
+	err := t.row(`SELECT id, account, role, uidvalidity, uidnext, highmodseq, live, unseen, size, tombs, floor
+		FROM mailbox WHERE id = $1`, id).
+		scan(&s.id, &s.account, &s.role, &s.uidvalidity, &s.uidnext, &s.highmodseq, &s.live, &s.unseen, &s.size, &s.tombs, &s.floor)
+	if err != nil {
+		return nil, wrap(err, "mailbox %d", id)
+	}
+	b.saved = *s
+	t.counts.boxes[id] = b
+	t.counts.useBox(b)
+	return b, nil
+}
+
+func (c *counters) useBox(b *box) {
+	if !b.used {
+		b.used = true
+		c.usedBoxes = append(c.usedBoxes, b)
+	}
+}
+
+// mailboxOf locks the account and gives a mailbox of it; one of another account
+// is ErrNotFound.
+func (t *tx) mailboxOf(a mailbox.AccountID, id mailbox.ID) (*account, *box, error) {
+	acc, err := t.account(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := t.mailbox(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if b.account != a {
+		return nil, nil, wrap(store.ErrNotFound, "mailbox %d", id)
+	}
+	return acc, b, nil
+}
+
+// forgetMailbox drops the counters of a mailbox whose row is deleted or whose
+// role has changed. Unwritten changes are lost.
+func (t *tx) forgetMailbox(id mailbox.ID) {
+	c := t.counts
+	delete(c.boxes, id)
+	c.usedBoxes = slices.DeleteFunc(c.usedBoxes, func(b *box) bool { return b.id == id })
+	maps.DeleteFunc(c.roles, func(_ accountRole, m mailbox.ID) bool { return m == id })
+}
+
+// forgetAccount does so for an account that is deleted.
+func (t *tx) forgetAccount(id mailbox.AccountID) {
+	c := t.counts
+	delete(c.accounts, id)
+	c.usedAccounts = slices.DeleteFunc(c.usedAccounts, func(a *account) bool { return a.id == id })
+	maps.DeleteFunc(c.roles, func(r accountRole, _ mailbox.ID) bool { return r.account == id })
+}
+
+// flush writes back what has changed.
+func (t *tx) flush() error {
+	c := t.counts
+	for _, a := range c.usedAccounts {
+		a.used = false
+		s := a.accountState
+		if s == a.saved {
+			continue
+		}
+		n, err := t.exec("UPDATE ledger SET modseq = $1, octets = $2, messages = $3, validity = $4, quota = $5 WHERE account = $6",
+			s.modseq, s.octets, s.messages, s.validity, s.quota, s.id)
+		if err := exactlyOne(n, err, "ledger", int64(s.id)); err != nil {
+			return err
+		}
+		a.saved = s
+	}
+	for _, b := range c.usedBoxes {
+		b.used = false
+		s := b.boxState
+		if s == b.saved {
+			continue
+		}
+		n, err := t.exec("UPDATE mailbox SET uidnext = $1, highmodseq = $2, live = $3, unseen = $4, size = $5, tombs = $6, floor = $7 WHERE id = $8",
+			s.uidnext, s.highmodseq, s.live, s.unseen, s.size, s.tombs, s.floor, s.id)
+		if err := exactlyOne(n, err, "mailbox", int64(s.id)); err != nil {
+			return err
+		}
+		b.saved = s
+	}
+	c.usedAccounts, c.usedBoxes = c.usedAccounts[:0], c.usedBoxes[:0]
+	return nil
+}
+
+func exactlyOne(n int64, err error, table string, id int64) error {
+	if err == nil && n != 1 {
+		err = fmt.Errorf("sqlstore: counters of %s %d have no row", table, id)
+	}
+	return err
+}
+
+// wrap says what an error is about, for errors.Is to see through.
+func wrap(err error, format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}

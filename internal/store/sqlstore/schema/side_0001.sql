@@ -1,0 +1,21 @@
+-- What finds traces: in SQLite a file of its own without syncs, rebuilt from
+-- accepted when it is lost; in PostgreSQL tables beside the others. See
+-- main_0001.sql for the {words}.
+
+CREATE TABLE refused (
+	id    {bytes} PRIMARY KEY, -- mail.ID
+	terms TEXT NOT NULL,
+	body  {bytes} NOT NULL
+) {clustered};
+
+CREATE TABLE trace_key (
+	term   TEXT NOT NULL,
+	accept {bytes} NOT NULL, -- id in accepted or refused
+	PRIMARY KEY (term, accept)
+) {clustered};
+
+-- How far accepted has been projected: one row, name 'accepted'.
+CREATE TABLE trace_progress (
+	name   TEXT PRIMARY KEY,
+	accept {bytes} NOT NULL
+) {clustered};
