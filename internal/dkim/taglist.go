@@ -112,12 +112,16 @@ func stripFWS(b []byte) []byte {
 	if i == len(b) {
 		return b
 	}
-	out := make([]byte, i, len(b))
-	copy(out, b)
-	for _, c := range b[i:] {
-		if !isFWS(c) {
-			out = append(out, c)
+	out := append(make([]byte, 0, len(b)), b[:i]...)
+	for i < len(b) {
+		for i < len(b) && isFWS(b[i]) {
+			i++
 		}
+		start := i
+		for i < len(b) && !isFWS(b[i]) {
+			i++
+		}
+		out = append(out, b[start:i]...)
 	}
 	return out
 }
