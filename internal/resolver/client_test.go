@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,14 +223,11 @@ func TestSecondServerAnswers(t *testing.T) {
 // An old server that answers FORMERR to EDNS is asked once more without.
 func TestServerWithoutEDNS(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	sawEDNS := 0
+	var sawEDNS atomic.Int32
 	old := serveRaw(t, func(w dns.ResponseWriter, req *dns.Msg) {
 		m := new(dns.Msg).SetReply(req)
-		mu.Lock()
-		defer mu.Unlock()
 		if req.IsEdns0() != nil {
-			sawEDNS++
+			sawEDNS.Add(1)
 			m.Rcode = dns.RcodeFormatError
 		} else {
 			m.Answer = append(m.Answer, rr(t, "a.example. 60 A 192.0.2.1"))
@@ -238,8 +235,8 @@ func TestServerWithoutEDNS(t *testing.T) {
 		w.WriteMsg(m)
 	})
 	c := newClient(t, Config{Servers: []netip.AddrPort{old}})
-	if res, err := c.LookupA(t.Context(), "a.example"); err != nil || res.State != Found || sawEDNS != 1 {
-		t.Errorf("got %v, %v after %d EDNS queries", res, err, sawEDNS)
+	if res, err := c.LookupA(t.Context(), "a.example"); err != nil || res.State != Found || sawEDNS.Load() != 1 {
+		t.Errorf("got %v, %v after %d EDNS queries", res, err, sawEDNS.Load())
 	}
 }
 
