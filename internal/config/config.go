@@ -1,0 +1,184 @@
+// Package config reads posta.toml: what one node needs to start (who it is,
+// where it listens, where its state is). Domains, accounts and rules live in the
+// store and are changed by commands.
+//
+// Every error is reported at once, with key, line and, for a misspelt key, the
+// one that was meant. A value that is left out has a good default; `posta config
+// show` prints what is in force.
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is posta.toml. The comments here are its manual.
+type Config struct {
+	// Hostname is our full name, e.g. "mail.example.org": said in greeting and
+	// HELO, and it must be what the PTR record of our address says. Required.
+	Hostname string `toml:"hostname"`
+	// Data is the folder that holds everything. Default "/var/lib/posta".
+	Data string `toml:"data"`
+	// User is whom the process becomes after it has bound its ports, when it is
+	// started as root. Default "posta".
+	User string `toml:"user"`
+	// Language of what Posta writes to people: "en" or "es". Default "en".
+	Language string `toml:"language"`
+
+	Listen  Listen  `toml:"listen"`
+	TLS     TLS     `toml:"tls"`
+	DNS     DNS     `toml:"dns"`
+	Store   Store   `toml:"store"`
+	Blobs   Blobs   `toml:"blobs"`
+	Network Network `toml:"network"`
+	Policy  Policy  `toml:"policy"`
+	Limits  Limits  `toml:"limits"`
+	Queue   Queue   `toml:"queue"`
+	Log     Log     `toml:"log"`
+}
+
+// Listen says where each door is: "host:port", ":port" for all addresses, a
+// path for a unix socket, "" for none.
+type Listen struct {
+	SMTP        string `toml:"smtp"`        // from other servers; default ":25"
+	Submission  string `toml:"submission"`  // our users, STARTTLS; default ":587"
+	Submissions string `toml:"submissions"` // our users, TLS; default ":465"
+	LMTP        string `toml:"lmtp"`        // from an agent beside us; default none
+	IMAP        string `toml:"imap"`        // STARTTLS; default ":143"
+	IMAPS       string `toml:"imaps"`       // TLS; default ":993"
+	POP3        string `toml:"pop3"`        // STARTTLS; default none
+	POP3S       string `toml:"pop3s"`       // TLS; default ":995"
+	HTTP        string `toml:"http"`        // /why, /healthz, /metrics, ACME's HTTP-01; default ":80"
+}
+
+// TLS says which certificate we show. With none of it, one is made and signed by
+// ourselves, which is a finding.
+type TLS struct {
+	Certificate string `toml:"certificate"` // PEM file, full chain
+	Key         string `toml:"key"`         // PEM file
+	ACME        ACME   `toml:"acme"`
+}
+
+// ACME gets certificates by itself (RFC 8555): HTTP-01 and TLS-ALPN-01.
+type ACME struct {
+	Enabled   bool     `toml:"enabled"`
+	Email     string   `toml:"email"`     // for the authority's warnings
+	Directory string   `toml:"directory"` // default Let's Encrypt
+	CA        string   `toml:"ca"`        // PEM of a private authority's root
+	Names     []string `toml:"names"`     // besides the host name
+}
+
+// DNS says whom we ask.
+type DNS struct {
+	Servers []string `toml:"servers"` // "127.0.0.1:53"; default those of the system
+}
+
+// Store says where metadata is.
+type Store struct {
+	PostgreSQL string `toml:"postgresql"` // connection URL; "" keeps SQLite in the data folder
+}
+
+// Blobs says where message bytes are.
+type Blobs struct {
+	S3 *S3 `toml:"s3"` // none keeps packs in the data folder
+}
+
+// S3 is a bucket of any S3 service.
+type S3 struct {
+	Endpoint      string `toml:"endpoint"` // "https://s3.example.org"
+	Bucket        string `toml:"bucket"`
+	Prefix        string `toml:"prefix"`
+	Region        string `toml:"region"`
+	AccessKey     string `toml:"access_key"`
+	SecretKey     string `toml:"secret_key"` // or the file named by secret_key_file
+	SecretKeyFile string `toml:"secret_key_file"`
+}
+
+// Network says who is near.
+type Network struct {
+	Trusted []string `toml:"trusted"` // local network class besides loopback: findings, but no refusals
+	Proxy   []string `toml:"proxy"`   // load balancers that speak the PROXY protocol
+	Public  []string `toml:"public"`  // our addresses as others see them, behind NAT
+}
+
+// Policy says how strict we are.
+type Policy struct {
+	Level      string   `toml:"level"`      // lenient, strict, paranoid or guia; default lenient
+	Blocklists []string `toml:"blocklists"` // DNSBL zones to ask
+}
+
+// Limits bound what one client may cost.
+type Limits struct {
+	MessageSize           Size `toml:"message_size"`            // default 150 MiB
+	Connections           int  `toml:"connections"`             // in total on each door; default 1,000
+	PerNetwork            int  `toml:"per_network"`             // of one /24 or /48; default 50
+	Recipients            int  `toml:"recipients"`              // in one transaction; default 1,000
+	MessagesPerConnection int  `toml:"messages_per_connection"` // default 1,000
+}
+
+// Queue says how mail leaves.
+type Queue struct {
+	SmartHost    string   `toml:"smart_host"` // "host:port" with MX look-up, "[host]:port" without; "" is direct
+	Login        string   `toml:"login"`      // at the smart host
+	PasswordFile string   `toml:"password_file"`
+	PerDomain    int      `toml:"per_domain"` // attempts at once to one domain; default 4
+	Total        int      `toml:"total"`      // attempts at once; default 64
+	Lifetime     Duration `toml:"lifetime"`   // default 5 days ("120h")
+	Port         int      `toml:"port"`       // of the servers we send to; default 25
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	Level  string `toml:"level"`  // debug, info, warn, error; default info
+	Format string `toml:"format"` // text or json; default text
+}
+
+// Size is a number of octets, written 1048576, "512 KiB", "150 MiB" or "2 GiB".
+type Size int64
+
+// UnmarshalText reads a size with its unit.
+func (s *Size) UnmarshalText(b []byte) error {
+	var n int64
+	var unit string
+	if _, err := fmt.Sscanf(string(b), "%d%s", &n, &unit); err != nil {
+		if _, err := fmt.Sscanf(string(b), "%d", &n); err != nil {
+			return fmt.Errorf("%q is no size: write it as \"150 MiB\"", b)
+		}
+	}
+	factor, ok := map[string]int64{"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[unit]
+	if !ok || n < 0 || n > 1<<40 {
+		return fmt.Errorf("%q is no size: the units are KiB, MiB and GiB", b)
+	}
+	*s = Size(n * factor)
+	return nil
+}
+
+// Duration is written as Go does: "120h", "30m".
+type Duration time.Duration
+
+// UnmarshalText reads a duration.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v <= 0 {
+		return fmt.Errorf("%q is no length of time: write it as \"120h\" or \"30m\"", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Default is the configuration of a server without a file.
+func Default() *Config {
+	return &Config{
+		Data: "/var/lib/posta", User: "posta", Language: "en",
+		Listen: Listen{
+			SMTP: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993", POP3S: ":995", HTTP: ":80",
+		},
+		Policy: Policy{Level: "lenient"},
+		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000},
+		Queue:  Queue{PerDomain: 4, Total: 64, Lifetime: Duration(120 * time.Hour), Port: 25},
+		Log:    Log{Level: "info", Format: "text"},
+	}
+}

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// Everything that is wrong is said at once, with key and line.
+func TestProblems(t *testing.T) {
+	_, err := Parse("posta.toml", []byte(`hostname = "PC-SECRETARIA"
+[listen]
+smpt = ":25"
+imap = "143"
+[policy]
+level = "severe"
+blocklist = ["zen.spamhaus.org"]
+[limits]
+recipients = 5
+[network]
+trusted = ["10.0.0.0/33"]
+`))
+	ps, ok := errors.AsType[Problems](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	got := ps.Error()
+	for _, want := range []string{
+		`posta.toml:1: hostname: "PC-SECRETARIA" is not fully qualified`,
+		`posta.toml:3: listen.smpt: there is no such key; did you mean listen.smtp?`,
+		`posta.toml:4: listen.imap: "143" is no place to listen`,
+		`posta.toml:6: policy.level: "severe" is not one of`,
+		`posta.toml:7: policy.blocklist: there is no such key; did you mean policy.blocklists?`,
+		`posta.toml:9: limits.recipients: RFC 5321 asks for at least 100`,
+		`posta.toml:11: network.trusted: "10.0.0.0/33" is no network`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing %q in\n%s", want, got)
+		}
+	}
+	if len(ps) != 7 {
+		t.Errorf("%d problems, want 7:\n%s", len(ps), got)
+	}
+}
+
+func TestGood(t *testing.T) {
+	c, err := Parse("posta.toml", []byte("hostname = \"mail.example.org\"\n[limits]\nmessage_size = \"20 MiB\"\n[queue]\nlifetime = \"48h\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Limits.MessageSize != 20<<20 || c.Listen.SMTP != ":25" || c.Policy.Level != "lenient" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A value of the wrong type names its line too.
+func TestWrongType(t *testing.T) {
+	for text, want := range map[string]string{
+		"hostname = 5\n": ":1",
+		"hostname = \"a.b\"\n[limits]\nmessage_size = \"big\"\n": ":3",
+		"hostname = \"a.b\"\n[limits\n":                          ":2",
+	} {
+		_, err := Parse("f", []byte(text))
+		if err == nil || !strings.Contains(err.Error(), "f"+want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
