@@ -156,14 +156,6 @@ func (c *Conn) fill(until time.Time, line bool) error {
 	return err
 }
 
-// compact makes room behind w.
-func (c *Conn) compact() {
-	if c.r > 0 {
-		c.w = copy(c.buf, c.buf[c.r:c.w])
-		c.r = 0
-	}
-}
-
 // Use makes the Conn read through another buffer and gives the old one back,
 // so that a door can lend a large one for the data of a message. It does
 // nothing, and says so, when what is unread does not fit.

@@ -31,17 +31,14 @@ func (c *Conn) ReadLine(max int) ([]byte, error) {
 			return line, nil
 		}
 		looked = c.w - c.r
-		if looked > max+1 || looked == len(c.buf) { // +1: its CR
+		if looked > max+1 { // +1: its CR
 			if skipped += looked; skipped > maxSkip+max {
 				return nil, ErrFlood
 			}
-			c.r, c.w, looked = 0, 0, 0
+			c.Discard()
+			looked = 0
 		}
-		if c.r == c.w {
-			c.r, c.w = 0, 0
-		} else if c.w == len(c.buf) {
-			c.compact()
-		}
+		c.makeRoom(max)
 		if until.IsZero() {
 			until = c.deadline(c.perRead)
 		}
@@ -51,6 +48,23 @@ func (c *Conn) ReadLine(max int) ([]byte, error) {
 			}
 			return nil, err
 		}
+	}
+}
+
+// makeRoom makes room behind w, in a larger buffer if a line of max octets asks
+// for it.
+func (c *Conn) makeRoom(max int) {
+	switch {
+	case c.r == c.w:
+		c.r, c.w = 0, 0
+	case c.w < len(c.buf):
+	case c.r > 0:
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+	default:
+		larger := make([]byte, min(2*len(c.buf), max+len("\r\n")))
+		copy(larger, c.buf)
+		c.buf = larger
 	}
 }
 

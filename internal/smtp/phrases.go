@@ -23,6 +23,7 @@ const (
 	CommandBareNewline
 	CommandOctets
 	ParametersUnwanted
+	ArgumentNeeded
 	NotImplemented
 	BadSequence
 	OneCommandAtATime
@@ -152,6 +153,7 @@ var phrases = [NumPhrases]Entry{
 	CommandBareNewline: {"CommandBareNewline", 500, "5.5.2", "Lines must end with CR LF", "smtp.bare-newline", "RFC 5321 §2.3.8", "a command with a lone CR or LF, from a stranger"},
 	CommandOctets:      {"CommandOctets", 501, "5.5.2", "Command holds octets that are not allowed", "", "RFC 5321 §2.4", "NUL and other control characters"},
 	ParametersUnwanted: {"ParametersUnwanted", 501, "5.5.4", "%s takes no argument", "", "RFC 5321 §4.1.1", "an argument where none is allowed"},
+	ArgumentNeeded:     {"ArgumentNeeded", 501, "5.5.4", "%s needs an argument", "", "RFC 5321 §4.1.1", "no argument where one is needed"},
 	NotImplemented:     {"NotImplemented", 502, "5.5.1", "%s is not offered here", "", "RFC 5321 §4.2.4", "EXPN, ETRN"},
 	BadSequence:        {"BadSequence", 503, "5.5.1", "Commands out of order", "", "RFC 5321 §4.1.4", "a state that does not allow the verb, where nothing better can be said"},
 	OneCommandAtATime:  {"OneCommandAtATime", 554, "5.5.0", "You spoke before your turn", "smtp.early-talker", "RFC 5321 §3.1", "bytes before the greeting, where the session refuses them"},

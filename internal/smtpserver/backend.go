@@ -28,7 +28,7 @@ type Backend interface {
 // changes it only by appending recipients.
 type Session interface {
 	// Hello is called for each HELO, EHLO and LHLO with c.HELO and c.EHLO set.
-	// A refusal leaves the session ungreeted.
+	// A refusal leaves the session ungreeted; 2yz counts as nil.
 	Hello(ctx context.Context, c *mail.Client) *smtp.Reply
 
 	// Authenticate verifies a password. With nil the client is authenticated,
