@@ -1,0 +1,203 @@
+// Package control is the door through which commands come in from this machine:
+// a unix socket that the kernel vouches for (peer credentials), speaking HTTP
+// with JSON bodies: POST /command/<name>. Root and the user that the server runs
+// as may do everything; others nothing.
+//
+// The same commands work without a server, on a data folder that nobody has
+// open: see Client and the callers of command.Do.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"posta/internal/command"
+	"posta/internal/store"
+)
+
+// maxBody bounds a command's arguments and its result.
+const (
+	maxArgs   = 1 << 20
+	maxResult = 256 << 20
+)
+
+// Server answers commands on a listener.
+type Server struct {
+	House *command.House
+	Log   *slog.Logger
+}
+
+type peerKey struct{}
+
+// peer is who is at the other end of a unix socket.
+type peer struct {
+	uid int
+	err error
+}
+
+// Listen makes the socket, readable by its owner only; one that a dead process
+// left is removed.
+func Listen(path string) (net.Listener, error) {
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("%s: a server answers there already", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Serve answers until the context ends.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /command/{name}", s.handle)
+	srv := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			uid, err := PeerUID(c)
+			return context.WithValue(ctx, peerKey{}, peer{uid, err})
+		},
+	}
+	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// principal is who the kernel says the peer is.
+func principal(ctx context.Context) command.Principal {
+	p, _ := ctx.Value(peerKey{}).(peer)
+	out := command.Principal{Name: "uid:" + strconv.Itoa(p.uid)}
+	if p.err == nil && (p.uid == 0 || p.uid == os.Geteuid()) {
+		out.Role = store.Owner
+	}
+	return out
+}
+
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	args, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxArgs))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	out, err := command.Do(r.Context(), s.House, principal(r.Context()), r.PathValue("name"), args)
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(status(err))
+		out = problem{err.Error()}
+		s.Log.WarnContext(r.Context(), "command failed", "command", r.PathValue("name"), "err", err)
+	}
+	if err := json.NewEncoder(w).Encode(out); err != nil {
+		s.Log.WarnContext(r.Context(), "command's answer not sent", "err", err)
+	}
+}
+
+type problem struct {
+	Error string `json:"error"`
+}
+
+// statuses joins kinds of failure and HTTP, both ways.
+var statuses = []struct {
+	kind   error
+	status int
+}{
+	{command.ErrUsage, http.StatusBadRequest},
+	{command.ErrDenied, http.StatusForbidden},
+	{command.ErrMissing, http.StatusNotFound},
+	{command.ErrExists, http.StatusConflict},
+	{command.ErrLater, http.StatusServiceUnavailable},
+}
+
+func status(err error) int {
+	for _, s := range statuses {
+		if errors.Is(err, s.kind) {
+			return s.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// ErrNoServer says that nobody answers at the socket.
+var ErrNoServer = errors.New("no server is running")
+
+// Client gives commands to a running server.
+type Client struct{ Socket string }
+
+// Do sends one command and decodes its result into out (nil: thrown away). The
+// error is ErrNoServer, a *command.Error, or one of the transport.
+func (c Client) Do(ctx context.Context, name string, args, out any) error {
+	body, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	hc := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", c.Socket)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://posta/command/"+name, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := hc.Do(req)
+	if err != nil {
+		if _, ok := errors.AsType[*net.OpError](err); ok {
+			return fmt.Errorf("%w (%s: %v)", ErrNoServer, c.Socket, err)
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxResult))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return failure(resp.StatusCode, raw)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(raw, out)
+}
+
+// failure makes the error again that the server had.
+func failure(code int, raw []byte) error {
+	var p problem
+	if json.Unmarshal(raw, &p) != nil || p.Error == "" {
+		p.Error = strings.TrimSpace(string(raw))
+	}
+	for _, s := range statuses {
+		if s.status == code {
+			return &command.Error{Kind: s.kind, Text: p.Error}
+		}
+	}
+	return errors.New(p.Error)
+}
