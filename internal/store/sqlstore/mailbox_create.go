@@ -107,4 +107,3 @@ func scanMailbox(r *rows, m *mailbox.Mailbox) error {
 const mailboxColumns = `SELECT m.id, m.account, m.name, m.role, m.uidvalidity, m.uidnext, m.highmodseq, m.live, m.unseen, m.size,
 	CASE WHEN s.name IS NULL THEN 0 ELSE 1 END
 	FROM mailbox m LEFT JOIN subscription s ON s.account = m.account AND s.name = m.name `
-

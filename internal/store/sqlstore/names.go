@@ -62,8 +62,3 @@ func parents(name string) []string {
 func below(name, top string) bool {
 	return len(name) > len(top) && name[len(top)] == mailbox.Separator && strings.HasPrefix(name, top)
 }
-
-// underRange gives the names [from, to) that lie under top, in the order of bytes.
-func underRange(top string) (from, to string) {
-	return top + string(mailbox.Separator), top + string(rune(mailbox.Separator+1))
-}
