@@ -6,9 +6,13 @@ import (
 	"golang.org/x/net/idna"
 )
 
+// maxName is the longest name of the DNS as text (RFC 1035 §2.3.4).
+const maxName = 253
+
 // aLabels returns the normal form of a domain name from d=, s= or i=: A-labels
 // in lower case (RFC 8616 §5). It reports false for what cannot be a name in
-// the DNS. Underscores are allowed, as in the names of the DNS itself.
+// the DNS. It is laxer than addr.ParseDomain, for selectors may be numbers, and
+// d= only has to lead to a key.
 func aLabels(name []byte) (string, bool) {
 	if len(name) == 0 || len(name) > 1024 {
 		return "", false
@@ -28,7 +32,7 @@ func aLabels(name []byte) (string, bool) {
 }
 
 func validName(s string) bool {
-	if len(s) > 253 {
+	if len(s) > maxName {
 		return false
 	}
 	label := 0

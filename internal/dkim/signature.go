@@ -140,6 +140,10 @@ func (s *signature) check(auid, queries []byte, now time.Time) *verdict {
 	if v := s.auid(auid); v != nil {
 		return v
 	}
+	// Not a name to ask for, hence not a lookup that might fail for now.
+	if len(RecordName(r.Selector, r.SDID)) > maxName {
+		return perm(ReasonSyntax, "selector and domain make too long a name")
+	}
 	if queries != nil {
 		known := false
 		eachColon(queries, func(q []byte) {

@@ -96,6 +96,7 @@ func TestStatuses(t *testing.T) {
 		{"From not signed", with("From:", ""), "", PermError, ReasonFromUnsigned},
 		{"empty signed name", with("From:", "From::"), "", PermError, ReasonSyntax},
 		{"bad domain", with("example.org", "exam ple..org"), "", PermError, ReasonSyntax},
+		{"key name too long", with("s=e", "s="+strings.Repeat("abcdefg.", 30)+"e"), "!", PermError, ReasonSyntax},
 		{"wrong body hash", with("BH", "2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8="), "", Fail, ReasonBodyMismatch},
 		{"short body hash", with("BH", "AAAA"), "", PermError, ReasonSyntax},
 		{"no key", goodTags, "-", PermError, ReasonKeyMissing},
