@@ -184,7 +184,7 @@ func cutEnhanced(s string) (e Enhanced, rest string, ok bool) {
 			n = n*10 + int(s[i]-'0')
 			i++
 		}
-		if i == start {
+		if i == start || s[start] == '0' && i > start+1 { // RFC 3463 §2: no leading zeros
 			return Enhanced{}, s, false
 		}
 		e[part] = uint16(n)

@@ -169,7 +169,8 @@ func (c *conn) execute(b *Budget, line []byte) {
 	case smtp.AUTH:
 		limit = b.AuthLine
 	}
-	if c.line.Buffered() > 0 && verb != smtp.STARTTLS && verb != smtp.Unknown && (row.last || !c.client.EHLO) {
+	if c.line.Buffered() > 0 && verb != smtp.STARTTLS && verb != smtp.Unknown && !row.skip &&
+		(row.last || !c.client.EHLO) {
 		c.notice(PipelinedBeforeReply, verb.String())
 	}
 	if row.abuse {
