@@ -82,7 +82,8 @@ type Entry struct {
 
 // Reader gives the payload of one record, exactly as received. ReadAt may be called from several
 // goroutines. What ReadAt returns has passed the checksum of its chunk; a bad chunk is ErrCorrupt.
-// A Reader stays valid until Close, even if its unit is compacted away meanwhile.
+// A Reader stays valid until Close, even if its unit is compacted away meanwhile; where several processes
+// share a store, only if the caller's compactions of one unit lie further apart than a Reader lives.
 type Reader interface {
 	io.ReaderAt
 	io.Closer
@@ -149,7 +150,8 @@ type Store interface {
 
 	// Rewrite compacts a sealed unit: copies its live records elsewhere, durably, in batches of at
 	// most 1,000 records; calls moved after each batch; and when all has moved removes the unit
-	// (later, if pinned). It may fail or be killed anywhere and be called again: nothing is lost.
+	// (later, if pinned; where other processes may be reading it, by the first later Rewrite that finds
+	// nothing alive in it). It may fail or be killed anywhere and be called again: nothing is lost.
 	// A unit with damaged stretches is kept after the intact live records have moved, and Rewrite
 	// returns ErrCorrupt: an administrator decides about the rest.
 	Rewrite(ctx context.Context, unit string, live Live, moved Moved) error

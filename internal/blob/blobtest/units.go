@@ -101,6 +101,20 @@ func filled(t *testing.T, e Env) (blob.Store, rows, []Item) {
 	return s, alive, dead
 }
 
+// compact rewrites a unit; a shared store needs a second call to remove it.
+func compact(t *testing.T, e Env, s blob.Store, unit string, r rows) {
+	t.Helper()
+	err := s.Rewrite(t.Context(), unit, r.live, r.moved)
+	if err == nil && e.Shared {
+		if err = s.Rewrite(t.Context(), unit, r.live, r.moved); errors.Is(err, blob.ErrNotFound) {
+			err = nil // there was nothing alive at first
+		}
+	}
+	if err != nil {
+		t.Fatalf("Rewrite of %s: %v", unit, err)
+	}
+}
+
 func rewrite(t *testing.T, e Env) {
 	s, alive, dead := filled(t, e)
 	before := Sealed(t, s)
@@ -108,9 +122,7 @@ func rewrite(t *testing.T, e Env) {
 		t.Fatalf("sealed units: %v", before)
 	}
 	for _, unit := range before {
-		if err := s.Rewrite(t.Context(), unit, alive.live, alive.moved); err != nil {
-			t.Fatalf("Rewrite of %s: %v", unit, err)
-		}
+		compact(t, e, s, unit, alive)
 	}
 	for range 2 {
 		for _, it := range alive {
@@ -176,7 +188,6 @@ func rewriteReaders(t *testing.T, e Env) {
 		t.Fatal(err)
 	}
 	alive := rows{it.ID: it}
-	release := s.Pin() // S3 removes for everybody: a reader there lives by a pin or the caller's grace
 	if err := s.Rewrite(t.Context(), it.At.Unit, alive.live, alive.moved); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +195,6 @@ func rewriteReaders(t *testing.T, e Env) {
 	if err != nil || !bytes.Equal(got, it.Data) {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	release()
 	Check(t, s, alive[it.ID])
 }
 
@@ -193,9 +203,7 @@ func pin(t *testing.T, e Env) {
 	before := Sealed(t, s)
 	outer, inner := s.Pin(), s.Pin()
 	for _, unit := range before {
-		if err := s.Rewrite(t.Context(), unit, alive.live, alive.moved); err != nil {
-			t.Fatal(err)
-		}
+		compact(t, e, s, unit, alive)
 	}
 	inner()
 	inner() // the second call does nothing
