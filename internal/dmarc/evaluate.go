@@ -10,7 +10,7 @@ import (
 // maxAuthors bounds the author domains of a message that are evaluated.
 const maxAuthors = 4
 
-// Status is a result word of RFC 9989 §9.1 for Authentication-Results.
+// Status is a result word of RFC 9989 for Authentication-Results.
 type Status uint8
 
 const (
@@ -146,7 +146,7 @@ func (e *evaluation) normalize() {
 }
 
 // authors evaluates each author domain and puts the strictest outcome first
-// (RFC 9989 §5.3.1 leaves this to the receiver; see §11.4 on the attack).
+// (RFC 9989 §5.3.1 leaves this to the receiver).
 func (e *evaluation) authors(ctx context.Context) Result {
 	distinct := distinctDomains(e.args.FromDomains)
 	switch {

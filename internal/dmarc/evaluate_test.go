@@ -51,7 +51,7 @@ func (z *zone) lookup() Lookup {
 	}
 }
 
-// The walks that RFC 9989 §4.10 and §5.1.7 write out.
+// The walks that RFC 9989 §4.10 and §5.1.8 write out.
 func TestTreeWalkQueries(t *testing.T) {
 	tests := []struct{ start, queries string }{
 		{"a.mail.example.com", "a.mail.example.com mail.example.com example.com com"},
