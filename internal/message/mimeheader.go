@@ -1,13 +1,13 @@
 package message
 
-// readHeader interprets the header in p.hdr for the part of the frame.
+// readHeader interprets the header at hand for the part of the frame.
 func (p *Parser) readHeader(f *frame) {
 	part := f.part
 	isMessage := len(p.stack) == 1 || p.stack[len(p.stack)-2].part.Message == part
 	part.Encoding = "7bit"
 	n := 0
 	var seen mimeField
-	for field := range Header(p.hdr).Fields() {
+	for field := range p.header().Fields() {
 		if n++; n > p.budget.Fields {
 			p.defects |= OverBudget
 			break

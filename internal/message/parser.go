@@ -28,7 +28,9 @@ type Parser struct {
 	eol       int64  // length of the line ending just before pos
 	inHeader  bool   // of the part on top of the stack
 	fieldSeen bool   // it has a field already
-	hdr       []byte // its octets so far, within budget
+	src       []byte // the whole message, when it is in memory
+	hdrLen    int    // octets of its header so far, within budget
+	hdr       []byte // those octets, unless they are in src
 	hdrCut    bool   // and it has more
 	open      int    // multiparts on the stack that look for their boundary
 
@@ -64,7 +66,7 @@ func NewParser(b Budget) *Parser {
 // ParseBytes returns the tree of a message in memory. It keeps nothing of b.
 func ParseBytes(b []byte, budget Budget) *Part {
 	p := NewParser(budget)
-	p.hdr = make([]byte, 0, min(len(b), 4096))
+	p.src = b
 	_, _ = p.Write(b) // never fails
 	return p.finish()
 }
@@ -122,7 +124,7 @@ func (p *Parser) note(b []byte) {
 func (p *Parser) hold(b []byte) {
 	keep := maxDelimiter
 	if p.inHeader {
-		keep = max(keep, p.budget.HeaderBytes-len(p.hdr))
+		keep = max(keep, p.budget.HeaderBytes-p.hdrLen)
 	}
 	if room := keep - len(p.partial); room > 0 {
 		p.partial = append(p.partial, b[:min(room, len(b))]...)
@@ -162,7 +164,7 @@ func (p *Parser) line(line []byte, n, eol int64) {
 	if !isDelimiter && p.inHeader {
 		p.headerLine(line, n)
 	}
-	if p.defects&EightBitBody == 0 && (len(p.stack) > 1 || !p.inHeader) && (p.partial8Bit || has8Bit(line)) {
+	if p.src == nil && p.defects&EightBitBody == 0 && (len(p.stack) > 1 || !p.inHeader) && (p.partial8Bit || has8Bit(line)) {
 		p.defects |= EightBitBody
 	}
 	p.pos += n
@@ -203,12 +205,16 @@ func (p *Parser) headerLine(line []byte, n int64) {
 	if p.hdrCut {
 		return
 	}
-	room := p.budget.HeaderBytes - len(p.hdr)
+	room := p.budget.HeaderBytes - p.hdrLen
 	if n > int64(room) {
 		p.hdrCut = true
 		p.defects |= OverBudget
 	}
-	p.hdr = append(p.hdr, line[:min(len(line), room)]...)
+	line = line[:min(len(line), room)]
+	p.hdrLen += len(line)
+	if p.src == nil {
+		p.hdr = append(p.hdr, line...)
+	}
 }
 
 func (p *Parser) top() *frame { return &p.stack[len(p.stack)-1] }
@@ -228,7 +234,7 @@ func (p *Parser) endHeader(body, lines int64) {
 	f.part.Body, f.lines = body, lines
 	p.inHeader = false
 	p.readHeader(f)
-	p.hdr, p.hdrCut = p.hdr[:0], false
+	p.hdr, p.hdrLen, p.hdrCut = p.hdr[:0], 0, false
 
 	part := f.part
 	switch {
@@ -253,6 +259,15 @@ func (p *Parser) endHeader(body, lines int64) {
 			p.push(part.Message, body, false)
 		}
 	}
+}
+
+// header returns the header at hand, as far as the budget goes.
+func (p *Parser) header() Header {
+	if p.src == nil {
+		return p.hdr
+	}
+	start := p.top().part.Start
+	return p.src[start : start+int64(p.hdrLen)]
 }
 
 // makeOpaque turns a part into a leaf that nobody looks into.
@@ -352,6 +367,10 @@ func (p *Parser) finish() *Part {
 		p.defects |= NoHeaderEnd
 	}
 	p.closeTo(0, p.pos)
+	if p.src != nil && has8Bit(p.src[p.root.Body:]) {
+		p.defects |= EightBitBody
+	}
+	p.src = nil
 	if p.crs != p.crlfs {
 		p.defects |= BareCR
 	}
