@@ -1,0 +1,246 @@
+package sqlstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"posta/internal/mail"
+	"posta/internal/store"
+)
+
+// Limits of what is kept of one message, so that no stranger fills the disk.
+const (
+	maxEventBytes  = 64 << 10
+	maxTraceBytes  = 256 << 10
+	maxTerms       = 300 // keys of one record
+	maxTermBytes   = 320 // of one key: an address has 254 at most
+	maxTraceEvents = 1000
+)
+
+// AddEvent implements store.Traces.
+func (s *Store) AddEvent(ctx context.Context, id mail.ID, e store.TraceEvent) error {
+	return s.main.write(ctx, func(t *tx) error {
+		var have int
+		if err := t.row("SELECT 1 FROM accepted WHERE id = $1", id).scan(&have); err != nil {
+			return wrap(err, "trace %s", id)
+		}
+		return insertEvent(t, id, e)
+	})
+}
+
+// Trace implements store.Traces.
+func (s *Store) Trace(ctx context.Context, id mail.ID) (store.StoredTrace, error) {
+	var found []store.StoredTrace
+	err := s.main.read(ctx, func(t *tx) (err error) {
+		found, err = collect(t, scanTrace, "SELECT id, terms, body FROM accepted WHERE id = $1 AND LENGTH(body) > 0", id)
+		if err == nil && len(found) == 1 {
+			err = readEvents(t, found)
+		}
+		return err
+	})
+	if err == nil && len(found) == 0 {
+		err = s.side.read(ctx, func(t *tx) (err error) {
+			found, err = collect(t, scanTrace, "SELECT id, terms, body FROM refused WHERE id = $1", id)
+			return err
+		})
+	}
+	if err == nil && len(found) == 0 {
+		err = wrap(store.ErrNotFound, "trace %s", id)
+	}
+	if err != nil {
+		return store.StoredTrace{}, err
+	}
+	return found[0], nil
+}
+
+func scanTrace(r *rows, s *store.StoredTrace) error {
+	var terms string
+	err := r.scan(&s.ID, &terms, &s.Body)
+	s.Keys, s.Body = unpackTerms(terms), bytes.Clone(s.Body)
+	return err
+}
+
+// readEvents adds the later lines to records of accepted messages.
+func readEvents(t *tx, records []store.StoredTrace) error {
+	for i := range records {
+		events, err := collect(t, func(r *rows, e *store.TraceEvent) error {
+			err := r.scan(&e.At, &e.Body)
+			e.Body = bytes.Clone(e.Body)
+			return err
+		}, "SELECT at, body FROM trace_event WHERE accept = $1 ORDER BY at, id LIMIT $2", records[i].ID, maxTraceEvents)
+		if err != nil {
+			return err
+		}
+		records[i].Events = events
+	}
+	return nil
+}
+
+// LatestTraces implements store.Traces.
+func (s *Store) LatestTraces(ctx context.Context, before time.Time, limit int) ([]store.StoredTrace, error) {
+	end := lastID
+	if !before.IsZero() {
+		end = firstID(before)
+	}
+	var accepted, refused []store.StoredTrace
+	err := s.main.read(ctx, func(t *tx) (err error) {
+		accepted, err = collect(t, scanTrace, "SELECT id, terms, body FROM accepted WHERE id < $1 AND LENGTH(body) > 0 ORDER BY id DESC LIMIT $2", end, page(limit))
+		if err == nil {
+			err = readEvents(t, accepted)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.side.read(ctx, func(t *tx) (err error) {
+		refused, err = collect(t, scanTrace, "SELECT id, terms, body FROM refused WHERE id < $1 ORDER BY id DESC LIMIT $2", end, page(limit))
+		return err
+	})
+	all := append(accepted, refused...)
+	slices.SortFunc(all, func(a, b store.StoredTrace) int { return bytes.Compare(b.ID[:], a.ID[:]) })
+	return all[:min(len(all), page(limit))], err
+}
+
+// FindTraces implements store.Traces. The index is parted by days, so that
+// writing stays local and a day is forgotten in one stretch: a look-up asks each
+// day in turn.
+func (s *Store) FindTraces(ctx context.Context, key string, limit int) ([]mail.ID, error) {
+	key, limit = strings.ToLower(key), page(limit)
+	var out []mail.ID
+	err := s.side.read(ctx, func(t *tx) error {
+		out = nil
+		for day := int64(math.MaxInt64); len(out) < limit; {
+			err := t.row("SELECT day FROM trace_key WHERE day < $1 ORDER BY day DESC LIMIT 1", day).scan(&day)
+			if errors.Is(err, store.ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			ids, err := collect(t, one[mail.ID], "SELECT accept FROM trace_key WHERE day = $1 AND term = $2 ORDER BY accept DESC LIMIT $3", day, key, limit-len(out))
+			if err != nil {
+				return err
+			}
+			out = append(out, ids...)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// DropTraces implements store.Traces. It works in steps.
+func (s *Store) DropTraces(ctx context.Context, before time.Time) error {
+	day := before.UTC().Truncate(24 * time.Hour)
+	end := firstID(day)
+	// A row of accepted also says that the accept was committed; that is asked
+	// for some days after, so younger rows lose their trace only.
+	gone := firstID(minTime(day, s.clock().Add(-keepAccepted)))
+	for _, w := range []struct {
+		e    engine
+		q    string
+		args []any
+	}{
+		{s.main, "DELETE FROM accepted WHERE id IN (SELECT id FROM accepted WHERE id < $1 ORDER BY id LIMIT $2)", []any{gone, step}},
+		{s.main, "UPDATE accepted SET body = $1, terms = '' WHERE id IN (SELECT id FROM accepted WHERE id < $2 AND LENGTH(body) > 0 ORDER BY id LIMIT $3)", []any{[]byte{}, end, step}},
+		{s.main, "DELETE FROM trace_event WHERE accept < $1 AND accept IN (SELECT accept FROM trace_event WHERE accept < $1 ORDER BY accept LIMIT $2)", []any{end, step}},
+		{s.side, "DELETE FROM refused WHERE id IN (SELECT id FROM refused WHERE id < $1 ORDER BY id LIMIT $2)", []any{end, step}},
+	} {
+		if err := drain(ctx, w.e, w.q, w.args...); err != nil {
+			return err
+		}
+	}
+	return s.dropKeys(ctx, dayOf(day))
+}
+
+// keepAccepted is longer than a client may repeat an accept (DESIGN §2.7).
+const keepAccepted = 6 * 24 * time.Hour
+
+// drain runs a statement, each time in its own transaction, until it changes
+// nothing.
+func drain(ctx context.Context, e engine, q string, args ...any) error {
+	for n := int64(1); n > 0; {
+		err := e.write(ctx, func(t *tx) (err error) {
+			n, err = t.exec(q, args...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropKeys removes the days before a day from the index.
+func (s *Store) dropKeys(ctx context.Context, before int64) error {
+	for n := int64(1); n > 0; {
+		err := s.side.write(ctx, func(t *tx) error {
+			var day int64
+			var term string
+			var id mail.ID
+			n = 0
+			err := t.row("SELECT day, term, accept FROM trace_key WHERE day < $1 ORDER BY day, term, accept LIMIT 1 OFFSET $2", before, 5*step).scan(&day, &term, &id)
+			if errors.Is(err, store.ErrNotFound) {
+				_, err = t.exec("DELETE FROM trace_key WHERE day < $1", before)
+				return err
+			}
+			if err == nil {
+				n, err = t.exec("DELETE FROM trace_key WHERE (day, term, accept) < ($1, $2, $3)", day, term, id)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// firstID is below every id that was made at that moment or later (mail.NewID).
+func firstID(at time.Time) (id mail.ID) {
+	binary.BigEndian.PutUint64(id[:8], uint64(max(at.UnixMilli(), 0))<<16)
+	return id
+}
+
+// lastID is above every id.
+var lastID = mail.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// dayOf is the number of a UTC day, by which keys are parted.
+func dayOf(at time.Time) int64 { return at.Unix() / (24 * 60 * 60) }
+
+// term is one row of the index.
+type term struct {
+	day  int64
+	text string
+	id   mail.ID
+}
+
+func (a term) compare(b term) int {
+	return cmp.Or(cmp.Compare(a.day, b.day), strings.Compare(a.text, b.text), bytes.Compare(a.id[:], b.id[:]))
+}
+
+// termsOf gives the rows by which a record is found.
+func termsOf(id mail.ID, keys []string) []term {
+	day := dayOf(id.Time())
+	out := make([]term, 0, len(keys))
+	for _, k := range keys {
+		if k != "" && len(k) <= maxTermBytes {
+			out = append(out, term{day, k, id})
+		}
+	}
+	return out[:min(len(out), maxTerms)]
+}
