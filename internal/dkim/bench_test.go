@@ -68,3 +68,21 @@ func BenchmarkSignRSA2048AndEd25519(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVerifyHostile is the dearest header that fits the budgets: eight
+// signatures that select five hundred absent names from four thousand fields, and
+// whose body hash is right, so that each of them is computed.
+func BenchmarkVerifyHostile(b *testing.B) {
+	tags := strings.Replace(goodTags, "Subject", strings.Repeat("a:", 500)+"Subject", 1)
+	tags = strings.Replace(tags, "BH", "g3zLYH4xKxcPrHOD18z9YfpQcnk/GaJedfustWU5uGs=", 1)
+	field := "DKIM-Signature: " + tags + "; b=AAAA\r\n"
+	message := []byte(strings.Repeat(field, MaxSignatures) + strings.Repeat("X: y\r\n", maxFields-20) + customHeader + "\r\ntest\r\n")
+	z := testZone(b)
+	for b.Loop() {
+		for _, r := range Verify(b.Context(), message, VerifyOptions{Lookup: z.lookup}) {
+			if r.Reason == ReasonBudget || r.Reason == ReasonSyntax {
+				b.Fatal(r)
+			}
+		}
+	}
+}

@@ -32,7 +32,7 @@
 //
 // At most 8 signatures of a message are verified, topmost first; Ignored tells
 // how many were left. A DKIM-Signature field may have 16 KiB, 64 tags and 512
-// signed names; a key record 8 KiB and RSA keys 8192 bits; a header block 20,000
+// signed names; a key record 8 KiB and RSA keys 8192 bits; a header block 4,000
 // fields. Beyond these a signature is a permerror, and the message still
 // arrives.
 //
