@@ -21,6 +21,48 @@ type counters struct {
 	// what this transaction has in hand, and may have changed
 	usedAccounts []*account
 	usedBoxes    []*box
+
+	// what the operation in hand found, to put back when it fails
+	undoAccounts []undone[*account, accountState]
+	undoBoxes    []undone[*box, boxState]
+	epoch        int64 // of the operation in hand
+}
+
+// undone is a row as an operation found it.
+type undone[P, S any] struct {
+	row    P
+	state  S
+	loaded bool // by this operation
+}
+
+// begin starts an operation.
+func (c *counters) begin() {
+	c.epoch++
+	c.undoAccounts, c.undoBoxes = c.undoAccounts[:0], c.undoBoxes[:0]
+}
+
+// undo puts back what the operation found. Rows that it loaded are dropped, since
+// it may have made them.
+func (c *counters) undo() {
+	for _, u := range c.undoAccounts {
+		if u.loaded {
+			c.dropAccount(u.row.id)
+			continue
+		}
+		u.row.accountState = u.state
+		c.accounts[u.row.id] = u.row
+		c.useAccount(u.row)
+	}
+	for _, u := range c.undoBoxes {
+		if u.loaded {
+			c.dropBox(u.row.id)
+			continue
+		}
+		u.row.boxState = u.state
+		c.boxes[u.row.id] = u.row
+		c.useBox(u.row)
+	}
+	clear(c.roles)
 }
 
 type accountRole struct {
@@ -45,13 +87,15 @@ func (c *counters) forget() {
 	clear(c.boxes)
 	clear(c.roles)
 	c.usedAccounts, c.usedBoxes = nil, nil
+	c.undoAccounts, c.undoBoxes = nil, nil
 }
 
 // account is a ledger row; its fields may be changed.
 type account struct {
 	accountState
 	saved accountState
-	used  bool // is in usedAccounts
+	used  bool  // is in usedAccounts
+	epoch int64 // of the operation that has it in undoAccounts
 }
 
 type accountState struct {
@@ -79,7 +123,8 @@ func (a *account) newValidity(now int64) uint32 {
 type box struct {
 	boxState
 	saved boxState
-	used  bool // is in usedBoxes
+	used  bool  // is in usedBoxes
+	epoch int64 // of the operation that has it in undoBoxes
 }
 
 type boxState struct {
@@ -111,15 +156,16 @@ func (t *tx) account(id mailbox.AccountID) (*account, error) {
 	if t.counts == nil {
 		return nil, store.ErrReadOnly
 	}
-	if id < t.lastLock {
+	a := t.counts.accounts[id]
+	if id < t.lastLock && !t.anyOrder && (a == nil || a.epoch != t.counts.epoch) {
 		return nil, fmt.Errorf("sqlstore: account %d locked after %d", id, t.lastLock)
 	}
-	t.lastLock = id
-	if a := t.counts.accounts[id]; a != nil {
-		t.counts.useAccount(a)
+	t.lastLock = max(id, t.lastLock)
+	if a != nil {
+		t.counts.takeAccount(a, false)
 		return a, nil
 	}
-	a := &account{}
+	a = &account{}
 	s := &a.accountState
 	err := t.row("SELECT account, modseq, octets, messages, validity, quota FROM ledger WHERE account = $1"+t.lock(), id).
 		scan(&s.id, &s.modseq, &s.octets, &s.messages, &s.validity, &s.quota)
@@ -128,8 +174,17 @@ func (t *tx) account(id mailbox.AccountID) (*account, error) {
 	}
 	a.saved = *s
 	t.counts.accounts[id] = a
-	t.counts.useAccount(a)
+	t.counts.takeAccount(a, true)
 	return a, nil
+}
+
+// takeAccount hands a row to the operation.
+func (c *counters) takeAccount(a *account, loaded bool) {
+	if a.epoch != c.epoch {
+		a.epoch = c.epoch
+		c.undoAccounts = append(c.undoAccounts, undone[*account, accountState]{a, a.accountState, loaded})
+	}
+	c.useAccount(a)
 }
 
 func (c *counters) useAccount(a *account) {
@@ -145,7 +200,7 @@ func (t *tx) mailbox(id mailbox.ID) (*box, error) {
 		return nil, store.ErrReadOnly
 	}
 	if b := t.counts.boxes[id]; b != nil {
-		t.counts.useBox(b)
+		t.counts.takeBox(b, false)
 		return b, nil
 	}
 	b := &box{}
@@ -158,8 +213,17 @@ func (t *tx) mailbox(id mailbox.ID) (*box, error) {
 	}
 	b.saved = *s
 	t.counts.boxes[id] = b
-	t.counts.useBox(b)
+	t.counts.takeBox(b, true)
 	return b, nil
+}
+
+// takeBox hands a row to the operation.
+func (c *counters) takeBox(b *box, loaded bool) {
+	if b.epoch != c.epoch {
+		b.epoch = c.epoch
+		c.undoBoxes = append(c.undoBoxes, undone[*box, boxState]{b, b.boxState, loaded})
+	}
+	c.useBox(b)
 }
 
 func (c *counters) useBox(b *box) {
@@ -188,18 +252,26 @@ func (t *tx) mailboxOf(a mailbox.AccountID, id mailbox.ID) (*account, *box, erro
 
 // forgetMailbox drops the counters of a mailbox whose row is deleted or whose
 // role has changed. Unwritten changes are lost.
-func (t *tx) forgetMailbox(id mailbox.ID) {
-	c := t.counts
-	delete(c.boxes, id)
-	c.usedBoxes = slices.DeleteFunc(c.usedBoxes, func(b *box) bool { return b.id == id })
+func (t *tx) forgetMailbox(id mailbox.ID) { t.counts.dropBox(id) }
+
+// forgetAccount does so for an account that is deleted.
+func (t *tx) forgetAccount(id mailbox.AccountID) { t.counts.dropAccount(id) }
+
+func (c *counters) dropBox(id mailbox.ID) {
+	if b := c.boxes[id]; b != nil {
+		b.used = false
+		delete(c.boxes, id)
+		c.usedBoxes = slices.DeleteFunc(c.usedBoxes, func(u *box) bool { return u == b })
+	}
 	maps.DeleteFunc(c.roles, func(_ accountRole, m mailbox.ID) bool { return m == id })
 }
 
-// forgetAccount does so for an account that is deleted.
-func (t *tx) forgetAccount(id mailbox.AccountID) {
-	c := t.counts
-	delete(c.accounts, id)
-	c.usedAccounts = slices.DeleteFunc(c.usedAccounts, func(a *account) bool { return a.id == id })
+func (c *counters) dropAccount(id mailbox.AccountID) {
+	if a := c.accounts[id]; a != nil {
+		a.used = false
+		delete(c.accounts, id)
+		c.usedAccounts = slices.DeleteFunc(c.usedAccounts, func(u *account) bool { return u == a })
+	}
 	maps.DeleteFunc(c.roles, func(r accountRole, _ mailbox.ID) bool { return r.account == id })
 }
 

@@ -16,7 +16,6 @@ type engine interface {
 	// read runs f over one snapshot. f must not write, and may run more than once.
 	read(ctx context.Context, f func(*tx) error) error
 
-	ping(ctx context.Context) error
 	snapshot(ctx context.Context, w io.Writer) error
 	verify(ctx context.Context, report func(store.Breach)) error
 	close() error
@@ -43,6 +42,7 @@ type tx struct {
 	woken    []mailbox.AccountID
 	after    []func()
 	lastLock mailbox.AccountID
+	anyOrder bool // a directory change: PostgreSQL resolves its rare deadlocks
 	wrote    bool
 }
 

@@ -121,9 +121,10 @@ func deleteEmail(t *tx, id mailbox.EmailID) error {
 	return loosen(t, b)
 }
 
-// loosen puts a blob that lost a reference where Doom looks.
+// loosen puts a blob that lost a reference where Doom looks. (In PostgreSQL the
+// update waits for a Doom that is just taking the row away; DO NOTHING would not.)
 func loosen(t *tx, b blob.ID) error {
-	_, err := t.exec("INSERT INTO loose_blob (blob) VALUES ($1) ON CONFLICT DO NOTHING", b)
+	_, err := t.exec("INSERT INTO loose_blob (blob) VALUES ($1) ON CONFLICT (blob) DO UPDATE SET blob = excluded.blob", b)
 	return err
 }
 

@@ -1,9 +1,17 @@
 package sqlstore
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"posta/internal/durable"
+	"posta/internal/mailbox"
 )
 
 // Store implements store.Store on an engine.
@@ -13,4 +21,100 @@ type Store struct {
 	fail  *durable.Failpoints
 	clock func() time.Time
 	wakes *notifier
+	lock  io.Closer // of the data folder; nil in PostgreSQL
 }
+
+// Options of Open.
+type Options struct {
+	// Dir is the data folder of the SQLite engine; it is made (mode 0700) when it
+	// is missing. One process at a time can have it open: durable.ErrLocked.
+	Dir string
+	// Now is the clock of the SQLite engine; nil is time.Now.
+	Now func() time.Time
+	// Failpoints stop the program at steps of the work, for crash tests; nil is none.
+	Failpoints *durable.Failpoints
+}
+
+// Open opens the store, makes it if there is none, and upgrades its schema. A
+// database of a newer program is store.ErrReadOnly.
+func Open(_ context.Context, o Options) (_ *Store, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Store{fail: o.Failpoints, clock: o.Now, wakes: newNotifier()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("store in %s: %w", o.Dir, err), s.Close())
+		}
+	}()
+	fs, err := durable.OpenOS(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer fs.Close()
+	if s.lock, err = fs.Lock("store.lock"); err != nil {
+		return nil, err
+	}
+	if err := removeSnapshots(o.Dir); err != nil {
+		return nil, err
+	}
+	open := func(name string, synced bool, sc schema, fail *durable.Failpoints) (engine, error) {
+		return newSQLite(sqliteOptions{path: filepath.Join(o.Dir, name), synced: synced, schema: sc, clock: o.Now, wakes: s.wakes, fail: fail})
+	}
+	if s.main, err = open("posta.db", true, mainSchema(), o.Failpoints); err != nil {
+		s.main = nil
+		return nil, err
+	}
+	if s.side, err = open("trace.db", false, sideSchema(), nil); err != nil {
+		s.side = nil
+		return nil, err
+	}
+	return s, nil
+}
+
+// removeSnapshots removes what a crash in Snapshot has left.
+func removeSnapshots(dir string) error {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if strings.HasPrefix(e.Name(), snapshotPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// Close ends the background work and closes the files. Calls that still run are
+// answered first.
+func (s *Store) Close() error {
+	var errs []error
+	if s.side != nil && s.side != s.main {
+		errs = append(errs, s.side.close())
+	}
+	if s.main != nil {
+		errs = append(errs, s.main.close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+		s.lock = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Ping implements store.Store.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.main.write(ctx, func(t *tx) error {
+		_, err := t.exec("UPDATE directory SET version = version WHERE one = 1")
+		return err
+	})
+}
+
+// Subscribe implements store.Store.
+func (s *Store) Subscribe(a mailbox.AccountID) (<-chan struct{}, func()) {
+	return s.wakes.subscribe(a)
+}
+
+// Snapshot implements store.Store.
+func (s *Store) Snapshot(ctx context.Context, w io.Writer) error { return s.main.snapshot(ctx, w) }

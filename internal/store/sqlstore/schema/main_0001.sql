@@ -226,6 +226,10 @@ CREATE INDEX queue_entry_grp ON queue_entry (grp);
 CREATE INDEX queue_entry_due ON queue_entry (due) WHERE state = 0;
 CREATE INDEX queue_entry_domain ON queue_entry (domain, leased, due) WHERE state = 0;
 
+-- Rows to lock where claims of all nodes must see each other (queue_claim.go).
+CREATE TABLE latch (name TEXT PRIMARY KEY) {clustered};
+INSERT INTO latch (name) VALUES ('queue'), ('job');
+
 CREATE TABLE job (
 	id     {key},
 	name   TEXT NOT NULL UNIQUE, -- Job.Key

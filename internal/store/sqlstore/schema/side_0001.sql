@@ -8,10 +8,13 @@ CREATE TABLE refused (
 	body  {bytes} NOT NULL
 ) {clustered};
 
+-- Parted by days: what is written together lies together, and a day is forgotten
+-- in one stretch.
 CREATE TABLE trace_key (
+	day    BIGINT NOT NULL, -- days since 1970 (UTC) of the id
 	term   TEXT NOT NULL,
 	accept {bytes} NOT NULL, -- id in accepted or refused
-	PRIMARY KEY (term, accept)
+	PRIMARY KEY (day, term, accept)
 ) {clustered};
 
 -- How far accepted has been projected: one row, name 'accepted'.

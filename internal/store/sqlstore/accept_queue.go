@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"strings"
+
+	"posta/internal/store"
+)
+
+// enqueue writes one group for each Enqueue and one entry for each recipient.
+func enqueue(t *tx, a *store.Accept) error {
+	for i := range a.Enqueues {
+		e := &a.Enqueues[i]
+		group, err := t.id(seqGroup)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO queue_group (id, accept, blob, reverse_path, prefix, skip, envid, options, account, expires, created, waiting)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			group, a.ID, a.Blob.ID, e.ReversePath, e.Prefix, e.Skip, e.EnvID, queueOptions(e), e.Account, e.Expires, t.now(), len(e.Recipients)); err != nil {
+			return err
+		}
+		for j := range e.Recipients {
+			if err := enqueueFor(t, group, &e.Recipients[j]); err != nil {
+				return err
+			}
+		}
+		t.wake(0)
+	}
+	return nil
+}
+
+func enqueueFor(t *tx, group int64, to *store.QueueTo) error {
+	id, err := t.id(seqEntry)
+	if err != nil {
+		return err
+	}
+	due := micros(to.Due)
+	if due == 0 {
+		due = t.now()
+	}
+	_, err = t.exec(`INSERT INTO queue_entry (id, grp, address, domain, original, notify, kind, state, due, leased, node, fence, sending, attempts, delayed, last, last_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, '', 0, 0, 0, 0, '', 0)`,
+		id, group, to.Address, to.Domain, to.Original, to.Notify, to.Kind, due)
+	return err
+}
+
+// addJobs inserts jobs; one whose key waits already is passed over.
+func addJobs(t *tx, jobs []store.Job) error {
+	for i := range jobs {
+		if _, err := addJob(t, &jobs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packTerms gives the terms column: search keys, parted by LF.
+func packTerms(keys []string) string { return strings.Join(keys, "\n") }
+
+// unpackTerms is the inverse.
+func unpackTerms(terms string) []string {
+	if terms == "" {
+		return nil
+	}
+	return strings.Split(terms, "\n")
+}
