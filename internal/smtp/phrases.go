@@ -26,7 +26,6 @@ const (
 	ArgumentNeeded
 	NotImplemented
 	BadSequence
-	OneCommandAtATime
 	NotMail
 	TooManyCommands
 	TooManyErrors
@@ -156,7 +155,6 @@ var phrases = [NumPhrases]Entry{
 	ArgumentNeeded:     {"ArgumentNeeded", 501, "5.5.4", "%s needs an argument", "", "RFC 5321 §4.1.1", "no argument where one is needed"},
 	NotImplemented:     {"NotImplemented", 502, "5.5.1", "%s is not offered here", "", "RFC 5321 §4.2.4", "EXPN, ETRN"},
 	BadSequence:        {"BadSequence", 503, "5.5.1", "Commands out of order", "", "RFC 5321 §4.1.4", "a state that does not allow the verb, where nothing better can be said"},
-	OneCommandAtATime:  {"OneCommandAtATime", 554, "5.5.0", "You spoke before your turn", "smtp.early-talker", "RFC 5321 §3.1", "bytes before the greeting, where the session refuses them"},
 	NotMail:            {"NotMail", 421, "4.7.0", "This is a mail server, not a web server", "smtp.http", "RFC 5321 §3.8", "GET, POST and their like"},
 	TooManyCommands:    {"TooManyCommands", 421, "4.7.0", "Too many commands without a message", "smtp.budget", "RFC 5321 §3.8", "Budget.Commands"},
 	TooManyErrors:      {"TooManyErrors", 421, "4.7.0", "Too many errors", "smtp.budget", "RFC 5321 §3.8", "Budget.Errors, Budget.Unknown"},

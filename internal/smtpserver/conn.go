@@ -231,6 +231,9 @@ func (c *conn) secure() bool { return c.client.TLS.Version != "" }
 
 // say puts a reply into the write buffer.
 func (c *conn) say(r smtp.Reply) {
+	if r.Check != "" && r.Link == "" && c.srv.cfg.WhyURL != "" {
+		r.Link = c.srv.cfg.WhyURL + r.Check
+	}
 	c.line.Compose(r.Append) // an error comes again at the next read
 	if r.Closes() && !c.ended {
 		c.ended, c.cause = true, Refused

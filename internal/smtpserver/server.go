@@ -39,6 +39,10 @@ type Config struct {
 	// all of them; from elsewhere the header is refused.
 	ProxyFrom []netip.Prefix
 
+	// WhyURL is put before the id of a check to explain a refusal that the
+	// engine itself speaks, "https://mx.example.org/why/". "": no link.
+	WhyURL string
+
 	// Trusted names addresses that Limits and the tight budget do not concern.
 	// Nil: none.
 	Trusted func(netip.Addr) bool
