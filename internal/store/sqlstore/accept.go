@@ -18,7 +18,9 @@ func (s *Store) Accept(ctx context.Context, a *store.Accept) ([]store.Placed, er
 	}
 	var placed []store.Placed
 	err = s.main.write(ctx, func(t *tx) (err error) {
-		placed, err = s.accept(t, a, words)
+		if placed, err = s.accept(t, a, words); err == nil && a.Trace != nil {
+			t.afterCommit(func() { s.trail.accepted(a.ID, a.Trace.Keys) })
+		}
 		return err
 	})
 	if err != nil {

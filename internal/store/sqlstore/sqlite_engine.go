@@ -33,7 +33,7 @@ type sqliteOptions struct {
 }
 
 func newSQLite(o sqliteOptions) (*sqliteEngine, error) {
-	sync := "synchronous=OFF"
+	sync := "synchronous=NORMAL" // a power cut loses the last commits, but never the file
 	if o.synced {
 		sync = "synchronous=FULL"
 	}

@@ -18,6 +18,7 @@ import (
 type Store struct {
 	main  engine // metadata of mail
 	side  engine // what finds traces; the same as main in PostgreSQL
+	trail *trail // writes side, behind the commits of main
 	fail  *durable.Failpoints
 	clock func() time.Time
 	wakes *notifier
@@ -65,8 +66,12 @@ func Open(_ context.Context, o Options) (_ *Store, err error) {
 		s.main = nil
 		return nil, err
 	}
-	if s.side, err = open("trace.db", false, sideSchema(), nil); err != nil {
+	openSide := func() (engine, error) { return open(sideFile, false, sideSchema(), nil) }
+	if s.side, err = openOrReplace(filepath.Join(o.Dir, sideFile), openSide); err != nil {
 		s.side = nil
+		return nil, err
+	}
+	if s.trail, err = newTrail(s.main, s.side); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -90,6 +95,9 @@ func removeSnapshots(dir string) error {
 // answered first.
 func (s *Store) Close() error {
 	var errs []error
+	if s.trail != nil {
+		errs = append(errs, s.trail.close())
+	}
 	if s.side != nil && s.side != s.main {
 		errs = append(errs, s.side.close())
 	}

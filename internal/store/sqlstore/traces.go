@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"posta/internal/mail"
 	"posta/internal/store"
@@ -238,9 +239,19 @@ func termsOf(id mail.ID, keys []string) []term {
 	day := dayOf(id.Time())
 	out := make([]term, 0, len(keys))
 	for _, k := range keys {
-		if k != "" && len(k) <= maxTermBytes {
+		if k != "" && len(k) <= maxTermBytes && utf8.ValidString(k) && strings.IndexByte(k, 0) < 0 {
 			out = append(out, term{day, k, id})
 		}
 	}
 	return out[:min(len(out), maxTerms)]
 }
+
+// KeepRefused implements store.Traces.
+func (s *Store) KeepRefused(r store.TraceRecord) { s.trail.keepRefused(r) }
+
+// DroppedTraces is how many refusals were not kept since the start, because more
+// came than could be written.
+func (s *Store) DroppedTraces() int64 { return s.trail.dropped.Load() }
+
+// FlushTraces implements store.Traces.
+func (s *Store) FlushTraces(ctx context.Context) error { return s.trail.flush(ctx) }

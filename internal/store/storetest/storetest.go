@@ -1,0 +1,39 @@
+// Package storetest is the suite that every engine of the store passes.
+//
+// It knows the contract only: operations and what they promise. Random
+// operations are compared with a plain model; writers and followers run at the
+// same time through two handles of one store.
+package storetest
+
+import (
+	"testing"
+
+	"posta/internal/store"
+)
+
+// Open opens a new, empty store and gives two handles of it, which may be the
+// same value where one process owns the store. The test closes them.
+type Open func(t *testing.T) (a, b store.Store)
+
+// Run holds a store against the contract. Each test has a store of its own.
+func Run(t *testing.T, open Open) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, a, b store.Store)
+	}{
+		{"MailRandom", testMailRandom},
+		{"MailConcurrent", testMailConcurrent},
+		{"MailSteps", testMailSteps},
+		{"MailboxNames", testMailboxNames},
+		{"InboxRename", testInboxRename},
+		{"UIDValidity", testUIDValidity},
+		{"QueueLife", testQueueLife},
+		{"QueueLease", testQueueLease},
+		{"QueueFair", testQueueFair},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, b := open(t)
+			test.run(t, a, b)
+		})
+	}
+}
