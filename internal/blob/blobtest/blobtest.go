@@ -4,6 +4,7 @@ package blobtest
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -76,12 +77,13 @@ func random2text(r [10]byte) string { return blob.MakeID(time.UnixMilli(0), r).S
 // fill alternates noise and text, so that a store that compresses has something to do.
 func fill(rng *rand.Rand, p []byte) {
 	const text = "Received: from mail.example.net (mail.example.net [192.0.2.1])\r\n"
-	for i := range p {
-		if i/64%2 == 0 {
-			p[i] = byte(rng.Uint32())
-		} else {
-			p[i] = text[i%64]
+	var noise [64]byte
+	for len(p) > 0 {
+		for i := 0; i < len(noise); i += 8 {
+			binary.LittleEndian.PutUint64(noise[i:], rng.Uint64())
 		}
+		p = p[copy(p, noise[:]):]
+		p = p[copy(p, text):]
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *Store) create() (*packWriter, error) {
 	if err != nil {
 		return nil, mapError(err)
 	}
-	w := &packWriter{s: s, f: f, salt: salt, buf: make([]byte, 0, 64<<10)}
+	w := &packWriter{s: s, f: f, salt: salt, buf: make([]byte, 0, 16<<10)}
 	w.buf = record.AppendUnitHeader(w.buf, salt, s.cfg.Now())
 	err = w.sync()
 	if err == nil {
@@ -123,7 +123,7 @@ func (w *packWriter) flush() error {
 	w.base += int64(n)
 	w.buf = w.buf[:0]
 	if cap(w.buf) > 4*bufferBytes {
-		w.buf = make([]byte, 0, bufferBytes+64<<10) // a large record passed through
+		w.buf = make([]byte, 0, bufferBytes) // a large record passed through
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func (s *scanner) record(off int64) (Header, error) {
 
 func (s *scanner) buffer(n int) []byte {
 	if cap(s.buf) < n {
-		s.buf = make([]byte, max(n, ChunkBytes+sumBytes))
+		s.buf = make([]byte, max(n, int(min(ChunkBytes+sumBytes, s.size))))
 	}
 	return s.buf[:n]
 }

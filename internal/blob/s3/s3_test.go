@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,17 +79,15 @@ func TestConformance(t *testing.T) {
 }
 
 // failing sets a fault for the first n requests of a method.
-func (v *service) failing(method string, n int, answer http.HandlerFunc) (hits *int) {
-	hits = new(int)
+func (v *service) failing(method string, n int64, answer http.HandlerFunc) (hits *atomic.Int64) {
+	hits = new(atomic.Int64)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.fault = func(r *http.Request) http.HandlerFunc {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		if r.Method != method || *hits >= n {
+		if r.Method != method || hits.Load() >= n {
 			return nil
 		}
-		*hits++
+		hits.Add(1)
 		return answer
 	}
 	return hits
@@ -117,13 +116,16 @@ func TestFaultsThatPass(t *testing.T) {
 			v := newService(t)
 			cfg := v.config()
 			if size > partBytes {
+				if name != "SlowDown" {
+					continue // once is enough for 32 MiB
+				}
 				cfg.AccessKey, cfg.SecretKey = "", "" // this service does not decode the chunked signature of parts
 			}
 			s := mustOpen(t, cfg)
 			hits := v.failing(http.MethodPut, 2, answer)
 			it := blobtest.Put(t, s, rand.New(rand.NewPCG(1, 1)), size)
-			if *hits != 2 {
-				t.Errorf("%s: %d faults, want 2", name, *hits)
+			if hits.Load() != 2 {
+				t.Errorf("%s: %d faults, want 2", name, hits.Load())
 			}
 			v.failing(http.MethodGet, 2, answer)
 			blobtest.Check(t, s, it)
@@ -138,7 +140,7 @@ func TestFaultsThatStay(t *testing.T) {
 		name   string
 		answer http.HandlerFunc
 		want   error
-		tries  int
+		tries  int64
 	}{
 		{"SlowDown", slowDown, blob.ErrTemporary, 4},
 		{"broken connection", cutOff, blob.ErrTemporary, 4},
@@ -153,8 +155,8 @@ func TestFaultsThatStay(t *testing.T) {
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || errors.Is(err, blob.ErrTemporary) != (c.tries > 1) {
 			t.Errorf("%s: Put: %v", c.name, err)
 		}
-		if *hits != c.tries {
-			t.Errorf("%s: %d tries, want %d", c.name, *hits, c.tries)
+		if hits.Load() != c.tries {
+			t.Errorf("%s: %d tries, want %d", c.name, hits.Load(), c.tries)
 		}
 		if errors.Is(err, blob.ErrTemporary) && strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: the error tells the secret: %v", c.name, err)
@@ -255,8 +257,8 @@ func TestBodyCutShort(t *testing.T) {
 		w.Write(make([]byte, 5000))
 	})
 	blobtest.Check(t, s, it)
-	if *hits != 2 {
-		t.Errorf("%d faults, want 2", *hits)
+	if hits.Load() != 2 {
+		t.Errorf("%d faults, want 2", hits.Load())
 	}
 }
 
