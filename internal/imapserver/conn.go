@@ -1,0 +1,360 @@
+package imapserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"posta/internal/imap"
+	"posta/internal/lineio"
+	"posta/internal/mailbox"
+	"posta/internal/store"
+)
+
+// conn is one client. All fields are of the connection's goroutine, save raw, io's
+// Interrupt and cancel; in IDLE the selected mailbox and the writing side are
+// lent to the announcer.
+type conn struct {
+	srv    *Server
+	limits Limits
+	log    *slog.Logger
+	raw    net.Conn
+	io     *lineio.Conn
+	cancel context.CancelFunc
+	remote netip.Addr
+
+	secure  bool // TLS is on
+	state   State
+	account mailbox.AccountID
+
+	utf8      bool // names and strings may be UTF-8: UTF8=ACCEPT or IMAP4rev2
+	rev2      bool // IMAP4rev2 is enabled
+	condstore bool
+	qresync   bool
+
+	sel *selected // in Selected
+
+	wake      <-chan struct{} // of the account, from login on
+	unsubsc   func()
+	preCmds   int
+	badLogins int
+	bad       int
+	tag       string // of the command that is being done
+	inLine    int    // octets of the command that is being read
+	lent      bool   // in IDLE: what is written goes to idleOut
+	idleOut   []byte
+	farewell  string // why the connection ends after the reply, "" if it does not
+}
+
+// errBye ends a connection after what was written.
+var errBye = errors.New("imapserver: connection ends")
+
+// handle is the life of a connection.
+func (s *Server) handle(ctx context.Context, nc net.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer nc.Close()
+	remote := remoteAddr(nc)
+	c := &conn{
+		srv: s, limits: s.Limits.orDefault(), raw: nc, io: lineio.New(nc, nil), cancel: cancel,
+		remote: remote, state: NotAuthenticated, log: s.logger().With("remote", remote),
+	}
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	defer stop()
+	c.io.SetTimeouts(c.limits.Login, c.limits.Literal)
+	c.io.SetLast(time.Now().Add(c.limits.Login))
+	refusal := s.add(c)
+	if refusal == "" {
+		defer s.remove(c)
+	} else if s.TLS == ImplicitTLS {
+		return // a handshake would cost more than the client is told by it
+	}
+	defer c.close()
+	defer c.recover(ctx)
+	if s.TLS == ImplicitTLS {
+		if err := c.startTLS(ctx); err != nil {
+			c.log.DebugContext(ctx, "imap: TLS handshake failed", "err", err)
+			return
+		}
+	}
+	if refusal != "" {
+		c.status("*", &imap.Reply{Status: imap.BYE, Code: "UNAVAILABLE", Text: refusal})
+		return
+	}
+	c.status("*", &imap.Reply{Status: imap.OK, Code: "CAPABILITY " + c.capabilities(), Text: s.Hostname + " Posta ready"})
+	if err := c.loop(ctx); err != nil && !errors.Is(err, errBye) {
+		c.log.DebugContext(ctx, "imap: connection ended", "err", err)
+	}
+}
+
+// recover catches a panic, which is our own fault, at the edge of the connection.
+func (c *conn) recover(ctx context.Context) {
+	if p := recover(); p != nil {
+		c.log.ErrorContext(ctx, "imap: panic", "panic", p, "stack", string(debug.Stack()))
+		c.status("*", &imap.Reply{Status: imap.BYE, Code: "SERVERBUG", Text: "internal error"})
+	}
+}
+
+func (c *conn) close() {
+	c.io.Flush()
+	if c.unsubsc != nil {
+		c.unsubsc()
+	}
+	if t, ok := c.io.NetConn().(*tls.Conn); ok {
+		t.SetWriteDeadline(time.Now().Add(time.Second))
+		t.CloseWrite()
+	}
+}
+
+// startTLS makes the handshake and forgets what was sent in clear ahead of it.
+func (c *conn) startTLS(ctx context.Context) error {
+	if err := c.io.Flush(); err != nil {
+		return err
+	}
+	c.io.Discard()
+	t := tls.Server(c.raw, c.srv.TLSConfig())
+	ctx, cancel := context.WithTimeout(ctx, c.limits.Login)
+	defer cancel()
+	c.raw.SetDeadline(time.Now().Add(c.limits.Login))
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.raw.SetDeadline(time.Time{})
+	c.secure = true
+	_, err := c.io.Upgrade(t)
+	return err
+}
+
+// loop reads and does commands until the connection ends. What ends it without
+// the client's wish is told by BYE.
+func (c *conn) loop(ctx context.Context) error {
+	for {
+		err := c.command(ctx)
+		if err == nil {
+			continue
+		}
+		var bye *imap.Reply
+		switch {
+		case errors.Is(err, lineio.ErrInterrupted):
+			bye = &imap.Reply{Code: "UNAVAILABLE", Text: "the server is going down"}
+		case errors.Is(err, lineio.ErrFlood):
+			bye = &imap.Reply{Code: "TOOBIG", Text: "line too long"}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			bye = &imap.Reply{Text: "idle for too long"}
+			if c.io.LastPassed() {
+				bye.Text = "no login in time"
+			}
+		default:
+			return err
+		}
+		bye.Status = imap.BYE
+		c.status("*", bye)
+		return err
+	}
+}
+
+// line reads a command's first line.
+func (c *conn) line() ([]byte, error) {
+	c.io.SetTimeouts(c.limits.Idle, c.limits.Literal)
+	line, err := c.io.ReadLine(c.budget().Bytes)
+	c.io.SetTimeouts(c.limits.Literal, c.limits.Literal)
+	return line, err
+}
+
+func (c *conn) budget() imap.Limits {
+	if c.state == NotAuthenticated {
+		return imap.BeforeLogin
+	}
+	return imap.AfterLogin
+}
+
+// Line is imap.Source: the line after a literal.
+func (c *conn) Line(max int) ([]byte, error) {
+	line, err := c.io.ReadLine(max)
+	c.inLine += len(line)
+	return line, err
+}
+
+// Literal is imap.Source: it asks for the octets when the client waits for that.
+func (c *conn) Literal(l imap.Literal) ([]byte, error) {
+	if !l.NonSync {
+		c.cont("go ahead")
+	}
+	b := make([]byte, l.Size)
+	_, err := io.ReadFull(c.io, b)
+	return b, err
+}
+
+// compose lets f append to what is written. Errors of writing stay in c.io and end
+// the connection when it reads next.
+func (c *conn) compose(f func([]byte) []byte) {
+	if c.lent {
+		c.idleOut = f(c.idleOut)
+		return
+	}
+	c.io.Compose(f)
+}
+
+func (c *conn) print(s string) {
+	c.compose(func(b []byte) []byte { return append(b, s...) })
+}
+
+// cont writes a continuation request and sends it.
+func (c *conn) cont(text string) {
+	c.print("+ " + text + "\r\n")
+}
+
+// status writes a status response.
+func (c *conn) status(tag string, r *imap.Reply) {
+	c.compose(func(b []byte) []byte { return r.Append(b, tag) })
+}
+
+// command reads and does one command. An error ends the connection.
+func (c *conn) command(ctx context.Context) error {
+	line, err := c.line()
+	if errors.Is(err, lineio.ErrTooLong) {
+		return c.refuse(ctx, "*", imap.Bad("line longer than %d octets", c.budget().Bytes))
+	}
+	if err != nil {
+		return err
+	}
+	if c.state == NotAuthenticated {
+		if c.preCmds++; c.preCmds > c.limits.PreCommands {
+			c.status("*", &imap.Reply{Status: imap.BYE, Text: "too many commands without a login"})
+			return errBye
+		}
+	}
+	if r := foreign(line); r != nil {
+		return c.refuse(ctx, "*", r)
+	}
+	c.inLine = len(line)
+	d := imap.NewDecoder(line, c, c.budget())
+	d.UTF8 = c.utf8
+	tag := d.Tag()
+	c.tag = tag
+	d.SP("command")
+	name := d.Word("command")
+	if name == "UID" {
+		d.SP("command")
+		name += " " + d.Word("command")
+	}
+	if d.Err() != nil {
+		if tag == "" {
+			tag = "*"
+		}
+		return c.end(ctx, tag, nil, d, d.Err())
+	}
+	cmd := find(name)
+	switch {
+	case cmd == nil:
+		return c.end(ctx, tag, nil, d, imap.Bad("command %.24q is unknown", name))
+	case cmd.in&c.state == 0:
+		return c.end(ctx, tag, nil, d, imap.Bad("%s is not allowed now: the state is %s", cmd.name, c.state))
+	}
+	err = cmd.run(c, ctx, d)
+	if errors.Is(err, imap.ErrSource) {
+		return err
+	}
+	return c.end(ctx, tag, cmd, d, err)
+}
+
+// end announces what changed, answers a command and makes the stream ready for
+// the next one.
+func (c *conn) end(ctx context.Context, tag string, cmd *command, d *imap.Decoder, err error) error {
+	if tail, ok := d.Tail(); ok && tail.NonSync {
+		if err := c.skip(tail); err != nil {
+			return err
+		}
+	}
+	if errors.Is(err, errBye) {
+		if cmd != nil && c.state == Logout {
+			c.status(tag, &imap.Reply{Status: imap.OK, Text: cmd.name + " completed"})
+		}
+		return errBye
+	}
+	if errors.Is(err, errLost) {
+		return err
+	}
+	r := c.replyFor(ctx, err)
+	if r == nil {
+		r = &imap.Reply{Status: imap.OK}
+	}
+	if c.sel != nil && cmd != nil {
+		if err := c.sync(ctx, !cmd.numbered); errors.Is(err, store.ErrNotFound) {
+			c.farewell = "the selected mailbox was deleted"
+		} else if err != nil {
+			c.log.WarnContext(ctx, "imap: changes could not be read", "err", err)
+		}
+		if cmd.numbered && r.Status == imap.OK && r.Code == "" && c.sel.gone.len() > 0 {
+			r.Code = "EXPUNGEISSUED" // RFC 5530 §3
+		}
+	}
+	if r.Status == imap.BAD {
+		return c.refuse(ctx, tag, r)
+	}
+	if r.Status == imap.OK {
+		c.bad = 0
+		if r.Text == "" {
+			r.Text = cmd.name + " completed"
+		}
+	}
+	c.status(tag, r)
+	if c.farewell != "" {
+		c.status("*", &imap.Reply{Status: imap.BYE, Text: c.farewell})
+		return errBye
+	}
+	if c.inLine > lineio.DefaultBuffer {
+		c.io.Use(make([]byte, lineio.DefaultBuffer)) // give back a buffer that grew
+	}
+	if cmd != nil && cmd.after != nil {
+		return cmd.after(c, ctx, r)
+	}
+	return nil
+}
+
+// refuse answers BAD and counts it.
+func (c *conn) refuse(_ context.Context, tag string, r *imap.Reply) error {
+	c.status(tag, r)
+	if r.Status == imap.BYE {
+		return errBye
+	}
+	if c.bad++; c.bad > c.limits.BadCommands {
+		c.status("*", &imap.Reply{Status: imap.BYE, Text: "too many commands in error"})
+		return errBye
+	}
+	return nil
+}
+
+// skip reads past non-synchronizing literals that nobody wanted, and the lines
+// after them. What is over the command's budget ends the connection.
+func (c *conn) skip(l imap.Literal) error {
+	left := int64(c.budget().Bytes)
+	for {
+		if left -= l.Size; left < 0 {
+			c.status("*", &imap.Reply{Status: imap.BYE, Code: "TOOBIG", Text: "literal too long"})
+			return errBye
+		}
+		if _, err := io.CopyN(io.Discard, c.io, l.Size); err != nil {
+			return err
+		}
+		line, err := c.io.ReadLine(int(left))
+		if errors.Is(err, lineio.ErrTooLong) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		left -= int64(len(line))
+		var ok bool
+		if l, _, ok = imap.ParseTail(line); !ok || !l.NonSync {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package imapserver
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"posta/internal/imap"
+	"posta/internal/message"
+	"posta/internal/message/charset"
+	"posta/internal/store"
+)
+
+// fold brings text to the form in which it is compared: lower case. Search is by
+// substring without regard to case (RFC 9051 §6.4.4).
+func fold(s string) string { return strings.ToLower(s) }
+
+// compileHeader makes HEADER, FROM, SUBJECT … ready. Fields of the envelope are
+// answered by it, others by the header itself. Encoded words are decoded.
+func (c *conn) compileHeader(k *imap.Key) matcher {
+	needle := fold(k.Text)
+	if of := envelopeField(k.Name); of != nil {
+		return matcher{cost: costEnvelope, want: store.WantEnvelope | store.WantBytes, match: func(ctx context.Context, l *letter) (bool, error) {
+			e, err := l.envelope(ctx)
+			if err != nil {
+				return false, err
+			}
+			v := *of(e)
+			return v != "" && strings.Contains(fold(charset.DecodeHeader(v)), needle), nil
+		}}
+	}
+	return matcher{cost: costBytes, want: store.WantBytes | store.WantStructure, match: func(ctx context.Context, l *letter) (bool, error) {
+		h, err := l.topHeader(ctx)
+		if err != nil {
+			return false, err
+		}
+		for f := range h.All(k.Name) {
+			if strings.Contains(fold(charset.DecodeHeader(f.Value())), needle) {
+				return true, nil
+			}
+		}
+		return false, nil
+	}}
+}
+
+// envelopeField is where the envelope has a field of which the first occurrence
+// is all that matters.
+func envelopeField(name string) func(*message.Envelope) *string {
+	switch strings.ToLower(name) {
+	case "from":
+		return func(e *message.Envelope) *string { return &e.From }
+	case "to":
+		return func(e *message.Envelope) *string { return &e.To }
+	case "cc":
+		return func(e *message.Envelope) *string { return &e.Cc }
+	case "bcc":
+		return func(e *message.Envelope) *string { return &e.Bcc }
+	case "subject":
+		return func(e *message.Envelope) *string { return &e.Subject }
+	case "message-id":
+		return func(e *message.Envelope) *string { return &e.MessageID }
+	case "in-reply-to":
+		return func(e *message.Envelope) *string { return &e.InReplyTo }
+	}
+	return nil
+}
+
+// topHeader reads the header of the message.
+func (l *letter) topHeader(ctx context.Context) (message.Header, error) {
+	p, err := l.part(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.header(ctx, message.Range{Start: p.Start, End: p.Body})
+}
+
+// compileText makes BODY and TEXT ready: the text parts, decoded, and the headers
+// of messages inside; TEXT the header too.
+func compileText(k *imap.Key) matcher {
+	needle := []byte(fold(k.Text))
+	return matcher{cost: costBody, want: store.WantBytes | store.WantStructure, match: func(ctx context.Context, l *letter) (bool, error) {
+		if len(needle) == 0 {
+			return true, nil
+		}
+		root, err := l.part(ctx)
+		if err != nil {
+			return false, err
+		}
+		if err := l.open(ctx); err != nil {
+			return false, err
+		}
+		if k.Op == imap.OpText {
+			if ok, err := l.headerHas(ctx, root, needle); ok || err != nil {
+				return ok, err
+			}
+		}
+		found := false
+		root.Walk(func(p *message.Part) bool {
+			if err = ctx.Err(); err != nil {
+				return false
+			}
+			switch {
+			case p.Message != nil:
+				found, err = l.headerHas(ctx, p.Message, needle)
+			case p.Type == "text":
+				found, err = contains(message.OpenText(l, p), needle)
+			}
+			return !found && err == nil
+		})
+		return found, err
+	}}
+}
+
+// headerHas searches a header, as written and with its encoded words decoded.
+func (l *letter) headerHas(ctx context.Context, p *message.Part, needle []byte) (bool, error) {
+	h, err := l.header(ctx, message.Range{Start: p.Start, End: p.Body})
+	if err != nil {
+		return false, err
+	}
+	for f := range h.Fields() {
+		line := f.Name() + ": " + f.Value()
+		if strings.Contains(fold(line), string(needle)) || strings.Contains(fold(charset.DecodeHeader(line)), string(needle)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// contains searches a stream of UTF-8 for folded text, in bounded memory.
+func contains(r io.Reader, needle []byte) (bool, error) {
+	const block = 32 << 10
+	buf := make([]byte, 0, block+utf8.UTFMax)
+	var window []byte // folded: the end of what was searched, then the new text
+	for {
+		n, err := r.Read(buf[len(buf):block])
+		buf = buf[:len(buf)+n]
+		whole := len(buf)
+		if err == nil {
+			whole = completeRunes(buf)
+		}
+		window = append(window, bytes.ToLower(buf[:whole])...)
+		if bytes.Contains(window, needle) {
+			return true, nil
+		}
+		if keep := len(needle) - 1; len(window) > keep {
+			window = append(window[:0], window[len(window)-keep:]...)
+		}
+		buf = append(buf[:0], buf[whole:]...)
+		if err == io.EOF {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// completeRunes is the length of b without a rune that is cut at its end.
+func completeRunes(b []byte) int {
+	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(b[i]) {
+			if utf8.FullRune(b[i:]) {
+				return len(b)
+			}
+			return i
+		}
+	}
+	return len(b)
+}
