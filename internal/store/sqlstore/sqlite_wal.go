@@ -12,11 +12,12 @@ const (
 	walCheckpoint = 4 << 20  // from here on it is copied into the main file, beside the writer
 	walRelief     = 48 << 20 // from here on the writer lends a hand, so that the log can start anew
 	walTruncate   = 1 << 20  // an idle store gives back a log that is longer
+	walFrame      = 4096 + 24
 )
 
 // Intervals of the keeper.
 const (
-	walPause = 100 * time.Millisecond
+	walPause = 250 * time.Millisecond
 	walIdle  = 3 * time.Second
 )
 
@@ -37,26 +38,22 @@ func (k *walKeeper) run(quit <-chan struct{}) {
 	defer close(k.done)
 	tick := time.NewTicker(walPause)
 	defer tick.Stop()
-	var copied int64 // size of the log at the last checkpoint
-	var copiedAt int64
+	var copied, truncated int64 // the last group when it was done
 	for {
 		select {
 		case <-quit:
 			return
 		case <-tick.C:
 		}
-		size, last := k.size(), k.last.Load()
+		last, size := k.last.Load(), k.size()
 		switch idle := time.Since(time.UnixMicro(last)) > walIdle; {
-		case idle && size > walTruncate && copiedAt != -last:
-			// A reader that is in the way makes it fail; then once more after the next write.
-			_ = k.checkpoint("TRUNCATE")
-			copiedAt = -last
-		case size >= walCheckpoint && last != copiedAt && (size != copied || size >= walCheckpoint):
-			copiedAt = last
-			if k.checkpoint("PASSIVE") == nil {
-				copied = size
-				k.need.Store(size >= walRelief)
-			}
+		case idle && size > walTruncate && truncated != last:
+			truncated = last
+			_, _ = checkpoint(k.conn, "TRUNCATE") // with a reader in the way: after the next write
+		case size >= walCheckpoint && copied != last:
+			copied = last
+			logged, err := checkpoint(k.conn, "PASSIVE")
+			k.need.Store(err == nil && logged >= walRelief)
 		}
 	}
 }
@@ -65,24 +62,24 @@ func (k *walKeeper) run(quit <-chan struct{}) {
 func (k *walKeeper) relieve(c *sqliteConn) {
 	k.last.Store(time.Now().UnixMicro())
 	if k.need.CompareAndSwap(true, false) {
-		_ = checkpoint(c, "RESTART") // when readers are in the way it is tried again later
+		_, _ = checkpoint(c, "RESTART") // with readers in the way: after the next round
 		c.broken = nil
 	}
 }
 
-func (k *walKeeper) checkpoint(mode string) error { return checkpoint(k.conn, mode) }
-
 var errBusy = errors.New("sqlstore: somebody reads the log")
 
-func checkpoint(c *sqliteConn, mode string) error {
-	var busy, logged, copied int64
-	if err := c.numbers("PRAGMA wal_checkpoint("+mode+")", &busy, &logged, &copied); err != nil {
-		return err
+// checkpoint copies the log and tells how many octets are in use in it. (The file
+// does not shrink when the log starts anew.)
+func checkpoint(c *sqliteConn, mode string) (logged int64, err error) {
+	var busy, frames, copied int64
+	if err := c.numbers("PRAGMA wal_checkpoint("+mode+")", &busy, &frames, &copied); err != nil {
+		return 0, err
 	}
 	if busy != 0 {
-		return errBusy
+		return 0, errBusy
 	}
-	return nil
+	return frames * walFrame, nil
 }
 
 func (k *walKeeper) size() int64 {

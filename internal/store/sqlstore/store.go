@@ -12,6 +12,7 @@ import (
 
 	"posta/internal/durable"
 	"posta/internal/mailbox"
+	"posta/internal/store"
 )
 
 // Store implements store.Store on an engine.
@@ -24,6 +25,8 @@ type Store struct {
 	wakes *notifier
 	lock  io.Closer // of the data folder; nil in PostgreSQL
 }
+
+var _ store.Store = (*Store)(nil)
 
 // Options of Open.
 type Options struct {
