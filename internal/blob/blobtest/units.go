@@ -45,10 +45,12 @@ func scan(t *testing.T, e Env) {
 	if len(found) != len(items) {
 		t.Errorf("%d entries, want %d", len(found), len(items))
 	}
-	stop, seen := errors.New("enough"), 0
-	_, err := s.Scan(t.Context(), func(blob.Entry) error { seen++; return stop })
-	if !errors.Is(err, stop) || seen != 1 {
-		t.Errorf("a visitor that stops: %v after %d", err, seen)
+	for _, stop := range []error{errors.New("enough"), blob.ErrNotFound, blob.ErrCorrupt} {
+		seen := 0
+		_, err := s.Scan(t.Context(), func(blob.Entry) error { seen++; return stop })
+		if !errors.Is(err, stop) || seen != 1 {
+			t.Errorf("a visitor that stops with %v: %v after %d", stop, err, seen)
+		}
 	}
 }
 

@@ -53,17 +53,17 @@ import (
 
 // Config says how a store is kept. The zero value is good.
 type Config struct {
-	PackBytes     int64              // begin a new pack at this size; 0: 256 MiB
-	SoloBytes     int64              // records of more bytes get their own pack; 0: 8 MiB
-	ReserveBytes  int64              // reserve space in steps of this; 0: 8 MiB
-	BatchBytes    int64              // records that share one sync, in bytes; 0: 4 MiB
-	BatchRecords  int                // and in number; 0: 512
-	OpenFiles     int                // files kept open for reading; 0: 128
-	Compression   record.Compression // of payloads up to 1 MiB; 0: none
-	Damaged       func(blob.Damage)  // told of damage found by Open, or after a failed write from a goroutine of the store; may be nil
-	Now           func() time.Time   // names packs; nil: time.Now
-	Failpoints    *durable.Failpoints
-	unsyncedWrite bool // tests of the tests only: leave out the sync
+	PackBytes     int64               // begin a new pack at this size; 0: 256 MiB
+	SoloBytes     int64               // records of more bytes get their own pack; 0: 8 MiB
+	ReserveBytes  int64               // reserve space in steps of this; 0: 8 MiB
+	BatchBytes    int64               // records that share one sync, in bytes; 0: 4 MiB
+	BatchRecords  int                 // and in number; 0: 512
+	OpenFiles     int                 // files kept open for reading; 0: 128
+	Compression   record.Compression  // of payloads up to 1 MiB; 0: none
+	Damaged       func(blob.Damage)   // told of damage found by Open, or after a failed write from a goroutine of the store; may be nil
+	Now           func() time.Time    // names packs; nil: time.Now
+	Failpoints    *durable.Failpoints // pack.write, pack.sync, pack.synced, pack.move (before the move is committed), pack.unlink (after)
+	unsyncedWrite bool                // tests of the tests only: leave out the sync
 }
 
 func (c *Config) defaults() {

@@ -55,23 +55,23 @@ func (s *Store) Scan(ctx context.Context, visit func(blob.Entry) error) ([]blob.
 		return nil, err
 	}
 	var damage []blob.Damage
+	var stop error // of the visitor
 	for _, u := range units {
-		d, err := s.scanUnit(ctx, u.Name, visit)
+		d, err := s.scanUnit(ctx, u.Name, func(e blob.Entry) error {
+			stop = visit(e)
+			return stop
+		})
 		damage = append(damage, d...)
-		if errors.Is(err, blob.ErrNotFound) {
-			continue // removed meanwhile
-		}
-		if err != nil {
+		switch {
+		case stop != nil:
+			return damage, stop
+		case errors.Is(err, blob.ErrNotFound): // removed meanwhile
+		case err != nil:
 			return damage, err
 		}
 	}
 	return damage, nil
 }
-
-// errVisit marks an error of the visitor, which ends a scan whatever it is.
-type errVisit struct{ error }
-
-func (e errVisit) Unwrap() error { return e.error }
 
 // scanUnit visits the intact records of one unit up to where its records end.
 func (s *Store) scanUnit(ctx context.Context, name string, visit func(blob.Entry) error) ([]blob.Damage, error) {
@@ -91,16 +91,8 @@ func (s *Store) scanUnit(ctx context.Context, name string, visit func(blob.Entry
 	if err != nil {
 		return damage, err
 	}
-	res, err := record.Scan(ctx, h, name, x.end, h.salt, func(e blob.Entry) error {
-		if err := visit(e); err != nil {
-			return errVisit{err}
-		}
-		return nil
-	})
+	res, err := record.Scan(ctx, h, name, x.end, h.salt, visit)
 	damage = append(damage, res.DamageBefore(x.tornFrom(res))...)
-	if v, ok := errors.AsType[errVisit](err); ok {
-		return damage, v.error
-	}
 	if err == nil && (x.cut || x.exact && res.Tail > 0) {
 		damage = append(damage, blob.Damage{Unit: name, Offset: res.End, Length: res.Tail, Err: fmt.Errorf("%w: the end of the pack is damaged", blob.ErrCorrupt)})
 	}

@@ -142,26 +142,28 @@ func (s *Store) Scan(ctx context.Context, visit func(blob.Entry) error) ([]blob.
 		return nil, err
 	}
 	var damage []blob.Damage
+	var stop error // of the visitor
 	for _, u := range units {
-		d, err := s.scanUnit(ctx, u.Name, visit)
+		d, err := s.scanUnit(ctx, u.Name, func(e blob.Entry) error {
+			stop = visit(e)
+			return stop
+		})
 		damage = append(damage, d...)
-		if errors.Is(err, errUnitGone) {
-			continue // removed meanwhile
-		}
-		if err != nil {
+		switch {
+		case stop != nil:
+			return damage, stop
+		case errors.Is(err, blob.ErrNotFound): // removed meanwhile
+		case err != nil:
 			return damage, err
 		}
 	}
 	return damage, nil
 }
 
-// errUnitGone tells a missing unit from whatever a visitor returns.
-var errUnitGone = fmt.Errorf("the object is gone: %w", blob.ErrNotFound)
-
 // size asks for the length of a unit.
 func (s *Store) size(ctx context.Context, unit string) (int64, error) {
 	if _, err := blob.ParseID(unit); err != nil {
-		return 0, errUnitGone
+		return 0, fmt.Errorf("object %q: %w", unit, blob.ErrNotFound)
 	}
 	var size int64
 	err := s.retry(ctx, 0, func(ctx context.Context) error {
@@ -169,9 +171,6 @@ func (s *Store) size(ctx context.Context, unit string) (int64, error) {
 		size = info.Size
 		return err
 	})
-	if errors.Is(err, blob.ErrNotFound) {
-		err = errUnitGone
-	}
 	return size, err
 }
 
