@@ -2,6 +2,8 @@ package smtp
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Param is one esmtp-param (RFC 5321 §4.1.2): KEYWORD or KEYWORD=value.
@@ -122,10 +124,10 @@ func (m *MailParams) set(p Param) (bit uint, ok bool) {
 		return 16, m.RetFull || strings.EqualFold(p.Value, "HDRS")
 	case "ENVID":
 		m.EnvID, ok = DecodeXtext(p.Value)
-		return 32, ok && m.EnvID != "" && len(p.Value) <= 100 && isPrintable(m.EnvID)
+		return 32, ok && m.EnvID != "" && len(p.Value) <= 100 && isPrintable(m.EnvID) && isASCII(m.EnvID)
 	case "AUTH":
 		m.Auth, ok = DecodeXtext(p.Value)
-		return 64, ok && m.Auth != ""
+		return 64, ok && m.Auth != "" && isPrintable(m.Auth)
 	}
 	return 0, false
 }
@@ -233,6 +235,7 @@ func parseOrcpt(s string) (string, bool) {
 		address, ok = decodeUTF8Xtext(address)
 	} else {
 		address, ok = DecodeXtext(address)
+		ok = ok && isASCII(address)
 	}
 	// It is going to stand in a header of a DSN: nothing may break its line.
 	if !ok || address == "" || !isPrintable(address) {
@@ -241,10 +244,19 @@ func parseOrcpt(s string) (string, bool) {
 	return kind + ";" + address, true
 }
 
-// isPrintable: no control characters; UTF-8 above ASCII is let through.
+// isPrintable: valid UTF-8 without control characters.
 func isPrintable(s string) bool {
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+func isASCII(s string) bool {
 	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
+		if s[i] >= 0x80 {
 			return false
 		}
 	}

@@ -154,11 +154,14 @@ func ParseExtensions(r Reply) Extensions {
 	return x
 }
 
+// MaxLimit is the largest value of MAILMAX and RCPTMAX: RFC 9422 §3, six digits.
+const MaxLimit = 999_999
+
 func (x *Extensions) parseLimits(args string) {
 	for _, limit := range strings.Fields(args) {
 		name, value, _ := strings.Cut(limit, "=")
 		n, ok := parseNumber(value)
-		if !ok || n > 1_000_000 { // RFC 9422 §3: six digits
+		if !ok || n > MaxLimit {
 			continue
 		}
 		switch strings.ToUpper(name) {

@@ -59,8 +59,8 @@ func isXtext(s string) bool {
 }
 
 // decodeUTF8Xtext reads utf-8-addr-xtext, "\x{…}" for what xtext cannot carry,
-// and utf-8-addr-unitext, the same with UTF-8 as it is (RFC 6533 §3). Clients
-// that write plain xtext under "utf-8;" are understood as well.
+// and utf-8-addr-unitext, the same with UTF-8 as it is (RFC 6533 §3). A "+" that
+// stands there against the grammar, as in user+detail, is taken as it is.
 func decodeUTF8Xtext(s string) (string, bool) {
 	if !utf8.ValidString(s) {
 		return "", false

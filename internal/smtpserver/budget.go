@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"posta/internal/mail"
+	"posta/internal/smtp"
 )
 
 // Budget is what one connection may cost. A zero field takes the default of the
@@ -89,7 +90,7 @@ func DefaultBudget(d mail.Door) Budget {
 	case mail.LMTP, mail.Local, mail.Internal:
 		// Neighbours whom we asked to send; only faults are bounded.
 		b.Recipients, b.Refused = 10_000, 10_000
-		b.Commands, b.Errors, b.Messages = 25_000, 1000, 1_000_000
+		b.Commands, b.Errors, b.Messages = 25_000, 1000, smtp.MaxLimit
 		b.Total = 0
 	}
 	return b

@@ -315,6 +315,7 @@ func (c *conn) finish() {
 	}
 	c.line.Flush()
 	c.line.Close()
+	c.log.DebugContext(c.ctx, "smtp connection ended", "ip", c.client.IP, "cause", c.cause, "accepted", c.used.messages)
 	if c.lent != nil {
 		c.srv.buffers.Put(c.lent)
 	}

@@ -21,6 +21,8 @@ var walks = []string{
 	"EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\nBDAT 3\r\nabc",
 	"EHLO x\r\nMAIL FROM:<a@example.net> BODY=BINARYMIME\r\nRCPT TO:<b@example.org>\r\nBDAT 3\r\na\nc",
 	"EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nx\r\n.\r\n",
+	"EHLO x\r\nAUTH LOGIN\r\n",
+	"EHLO x\r\nAUTH PLAIN AHUAcA==\r\n",
 	"LHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nDATA\r\n",
 }
 
@@ -37,11 +39,14 @@ func FuzzServer(f *testing.F) {
 	f.Add(uint8(3), uint8(0), []byte("BDAT 2 LAST\r\nxyQUIT\r\nGET / HTTP/1.1\r\n"))
 	f.Fuzz(func(t *testing.T, walk, door uint8, noise []byte) {
 		in := walks[int(walk)%len(walks)] + string(noise)
-		rec := &recorder{class: mail.Class(door / 4 % 4)}
+		rec := &recorder{class: mail.Class(door / 4 % 4), password: map[string]string{"u": "p"}}
 		srv := New(Config{Hostname: "mx.example.org", Door: mail.Door(door % 4), Budget: Budget{MessageBytes: 1000}}, rec)
 		client, server := memnet.Pipe(testClient, testServer)
 		c := srv.newConn(t.Context(), server, mail.Client{Door: srv.cfg.Door})
 		c.setAddresses(server.RemoteAddr(), server.LocalAddr())
+		if c.client.Door == mail.Submission {
+			c.client.TLS.Version = "TLS1.3" // as if, so that AUTH is reached
+		}
 		ended := make(chan struct{})
 		srv.enter(c)
 		go func() {

@@ -75,7 +75,7 @@ func (c *conn) extensions() []string {
 		"CHUNKING",
 		"BINARYMIME",
 		"DSN",
-		fmt.Sprintf("LIMITS MAILMAX=%d RCPTMAX=%d", b.Messages, b.Recipients),
+		fmt.Sprintf("LIMITS MAILMAX=%d RCPTMAX=%d", min(b.Messages, smtp.MaxLimit), min(b.Recipients, smtp.MaxLimit)),
 	}
 	if cfg.TLS != nil && !c.secure() {
 		list = append(list, "STARTTLS")

@@ -17,14 +17,14 @@ import (
 )
 
 // serveTCP runs a server on loopback, for peers that are not ours.
-func serveTCP(t *testing.T, cfg Config, rec *recorder) (*Server, string) {
+func serveTCP(t *testing.T, cfg Config, backend Backend) (*Server, string) {
 	t.Helper()
 	cfg.Hostname = "mx.example.org"
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := New(cfg, rec)
+	srv := New(cfg, backend)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(t.Context(), l) }()
 	t.Cleanup(func() {
@@ -82,8 +82,8 @@ func TestGoSMTPClient(t *testing.T) {
 		if err := c.Quit(); err != nil {
 			t.Error(err)
 		}
-		if len(rec.messages) != 1 || rec.messages[0] != body {
-			t.Errorf("%q", rec.messages)
+		if kept := rec.kept(); len(kept) != 1 || kept[0] != body {
+			t.Errorf("%q", kept)
 		}
 		if log := rec.log(); !strings.Contains(log, "mail <anna@example.org> size=") || !strings.Contains(log, "rcpt <b@example.net> notify=NEVER") {
 			t.Error(log)
@@ -95,9 +95,8 @@ func TestGoSMTPClient(t *testing.T) {
 func TestEarlyTalkerTCP(t *testing.T) {
 	t.Parallel()
 	rec := &recorder{}
-	srv, at := serveTCP(t, Config{}, rec)
 	arrived := make(chan struct{})
-	srv.backend = slow{rec, arrived}
+	srv, at := serveTCP(t, Config{}, slow{rec, arrived})
 	c, err := net.Dial("tcp", at)
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +20,6 @@ type recorder struct {
 	mu       sync.Mutex
 	calls    []string
 	messages []string
-	replies  []string // of all Commits
 	opens    int
 	closes   int
 
@@ -46,6 +46,12 @@ func (r *recorder) log() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Join(r.calls, "\n") + "\n"
+}
+
+func (r *recorder) kept() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.messages)
 }
 
 func (r *recorder) Open(_ context.Context, c *mail.Client) (Session, *smtp.Reply) {

@@ -28,7 +28,7 @@ type Config struct {
 	// TLS gives the configuration at the moment, so that certificates can be
 	// renewed. Nil: no STARTTLS. When it gives nil, STARTTLS answers 454.
 	TLS         func() *tls.Config
-	ImplicitTLS bool // TLS from the first octet (port 465)
+	ImplicitTLS bool // TLS from the first octet (port 465); TLS must not be nil
 	RequireTLS  bool // offer REQUIRETLS (RFC 8689)
 
 	// GreetDelay is how long to listen for early talkers before the greeting.

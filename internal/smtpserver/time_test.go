@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +37,14 @@ func newBench(t *testing.T, cfg Config, rec *recorder) *bench {
 	if rec == nil {
 		rec = &recorder{}
 	}
+	return newBenchFor(t, cfg, rec, func(rec *recorder) Backend { return rec })
+}
+
+// newBenchFor puts something between the server and the recorder.
+func newBenchFor(t *testing.T, cfg Config, rec *recorder, wrap func(*recorder) Backend) *bench {
+	t.Helper()
 	cfg.Hostname = "mx.example.org"
-	b := &bench{t: t, srv: New(cfg, rec), rec: rec, l: memnet.Listen(netip.MustParseAddrPort("198.51.100.1:25")), done: make(chan error, 1)}
+	b := &bench{t: t, srv: New(cfg, wrap(rec)), rec: rec, l: memnet.Listen(netip.MustParseAddrPort("198.51.100.1:25")), done: make(chan error, 1)}
 	go func() { b.done <- b.srv.Serve(t.Context(), b.l) }()
 	return b
 }
@@ -429,11 +436,92 @@ func TestConnectionLimits(t *testing.T) {
 	})
 }
 
+// TestSmuggling plays CVE-2023-51764 and its kin against the whole server, at
+// DATA and at BDAT: no smuggled command is executed, no part is accepted.
+func TestSmuggling(t *testing.T) {
+	for _, end := range []string{
+		"\n.\n", "\n.\r", "\r.\n", "\r.\r", "\n.\r\n", "\r\n.\n", "\r.\r\n", "\r\n.\r",
+		"\r\n\x00.\r\n", "\r\n.\x00\r\n", "\r\n.\r\r\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, Config{}, nil)
+			p := b.dial("192.0.2.1:1000")
+			p.toData()
+			evil := "MAIL FROM:<evil@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nevil"
+			io.WriteString(p, "outer"+end+evil+"\r\n.\r\n"+evil+"\r\n.\r\n")
+			if strings.Contains(end, "\x00") { // no lone CR or LF: it is all one message
+				p.expect("250 2.0.0 Accepted", "250", "250", "354", "250 2.0.0 Accepted")
+				p.Close()
+			} else {
+				p.expect("550 5.6.11")
+				p.end()
+			}
+			b.stop()
+			log := b.rec.log()
+			if want := strings.Count(end, "\x00") * 2; strings.Count(log, "commit") != want || strings.Count(log, "mail <evil") != want/2 {
+				t.Errorf("%q:\n%s", end, log)
+			}
+
+			b = newBench(t, Config{}, nil)
+			p = b.dial("192.0.2.1:1000")
+			p.expect("220")
+			chunk := "outer" + end + evil
+			io.WriteString(p, "EHLO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\n"+
+				fmt.Sprintf("BDAT %d LAST\r\n%s", len(chunk), chunk))
+			p.expect("250", "250", "250")
+			if strings.Contains(end, "\x00") {
+				p.expect("250 2.0.0 Accepted")
+				p.Close()
+			} else {
+				p.expect("550 5.6.11")
+				p.end()
+			}
+			b.stop()
+			if log := b.rec.log(); strings.Contains(log, "mail <evil") {
+				t.Errorf("%q:\n%s", end, log)
+			}
+		})
+	}
+}
+
+func TestTLSUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{TLS: func() *tls.Config { return nil }}, nil)
+		p := b.dial("192.0.2.1:1000")
+		p.expect("220")
+		p.send("STARTTLS")
+		p.expect("454 4.7.0 TLS is not available")
+		p.send("QUIT")
+		p.expect("221")
+		p.end()
+		b.stop()
+
+		b = newBench(t, Config{TLS: testTLS}, nil)
+		p = b.dial("192.0.2.1:1000")
+		p.expect("220")
+		p.send("STARTTLS")
+		p.expect("220")
+		p.send("EHLO not TLS at all")
+		io.ReadAll(p.r) // an alert
+		p.Close()
+		synctest.Wait()
+		p = b.dial("192.0.2.1:1000")
+		p.expect("220")
+		p.send("STARTTLS")
+		p.expect("220")
+		wantTook(t, took(p.end), 30*time.Second) // says nothing
+		b.stop()
+		if log := b.rec.log(); strings.Count(log, "close tls-failed") != 2 {
+			t.Error(log)
+		}
+	})
+}
+
 func TestProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := make(chan mail.Client, 9)
-		b := newBench(t, Config{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}}, nil)
-		b.srv.backend = watch{b.rec, seen}
+		b := newBenchFor(t, Config{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}}, &recorder{},
+			func(rec *recorder) Backend { return watch{rec, seen} })
 		for _, header := range []string{
 			"PROXY TCP4 192.0.2.7 198.51.100.9 4242 25\r\n",
 			proxySignature + "\x21\x11\x00\x0c\xc0\x00\x02\x07\xc6\x33\x64\x09\x10\x92\x00\x19",
