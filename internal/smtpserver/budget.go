@@ -38,8 +38,9 @@ type Budget struct {
 
 // defaults are the limits towards a stranger's server, with their reasons.
 var defaults = Budget{
-	// 100 recipients with their MAIL and DATA, and as much again in vain.
-	Commands: 250,
+	// A client that does not know RCPTMAX may offer 1,000 recipients at once
+	// (Postfix: smtpd_recipient_limit); it shall hear 452, not lose the lot.
+	Commands: 1500,
 	// Postfix: smtpd_hard_error_limit = 20. People who type need a few.
 	Errors:  20,
 	Unknown: 5,

@@ -2,7 +2,10 @@ package smtpserver
 
 import (
 	"context"
+	"crypto/tls"
+	"time"
 
+	"posta/internal/mail"
 	"posta/internal/smtp"
 )
 
@@ -27,4 +30,40 @@ func startTLS(_ context.Context, c *conn, _ []byte) {
 	c.state = connected
 	c.client.HELO, c.client.EHLO = "", false
 	c.handshake()
+}
+
+// handshake begins TLS on the connection as it is.
+func (c *conn) handshake() bool {
+	cfg := c.srv.cfg.TLS()
+	if cfg == nil {
+		c.ended, c.cause = true, TLSFailed
+		return false
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, c.budget().Handshake)
+	defer cancel()
+	tc := tls.Server(c.raw, cfg)
+	c.raw.SetDeadline(time.Time{})
+	if err := tc.HandshakeContext(ctx); err != nil {
+		c.log.InfoContext(c.ctx, "smtp TLS handshake failed", "ip", c.client.IP, "err", err)
+		c.ended, c.cause = true, TLSFailed
+		return false
+	}
+	if _, err := c.line.Upgrade(tc); err != nil {
+		c.ended, c.cause = true, Dropped
+		return false
+	}
+	st := tc.ConnectionState()
+	c.client.TLS = mail.TLS{Version: tlsName(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite), Name: st.ServerName}
+	return true
+}
+
+// tlsName is "TLS1.3", as Received fields have it.
+func tlsName(v uint16) string {
+	switch v {
+	case tls.VersionTLS12:
+		return "TLS1.2"
+	case tls.VersionTLS13:
+		return "TLS1.3"
+	}
+	return tls.VersionName(v)
 }

@@ -25,8 +25,6 @@ const (
 
 var stateNames = [numStates]string{"connected", "greeted", "mail", "rcpt", "chunks"}
 
-func (s state) String() string { return stateNames[s] }
-
 // states is a set of them.
 type states uint8
 
