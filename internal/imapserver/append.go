@@ -26,17 +26,16 @@ func (c *conn) append(ctx context.Context, d *imap.Decoder) error {
 	if !args.Literal.NonSync {
 		c.cont("go ahead")
 	}
-	body := &bodyReader{c: c, left: args.Literal.Size}
+	body := &bodyReader{c: c, left: args.Literal.Size, end: func() error { return d.AppendEnd(args) }}
 	placed, err := c.srv.Appender.Append(ctx, m, body)
+	if !body.ended {
+		// The store gave up early: read past the rest, so that the dialogue can go on.
+		if _, skipErr := io.Copy(io.Discard, body); err == nil {
+			err = skipErr
+		}
+	}
 	if body.err != nil {
-		return lost(body.err)
-	}
-	if _, skipErr := io.Copy(io.Discard, body); skipErr != nil {
-		return lost(skipErr)
-	}
-	if endErr := d.AppendEnd(args); endErr != nil && err == nil {
-		// The message is stored; the client wrote more behind it than it may.
-		return endErr
+		return body.err
 	}
 	if err == store.ErrNotFound { // deleted meanwhile
 		return imap.No("TRYCREATE", "no such mailbox")
@@ -96,19 +95,28 @@ func (c *conn) drain(d *imap.Decoder, args imap.Append, refusal error) error {
 	return refusal
 }
 
-// bodyReader gives the octets of a literal and remembers how reading failed.
+// bodyReader gives the octets of a literal. It ends only when the rest of the
+// command was read too and is right: nothing is stored of a command in error.
 type bodyReader struct {
-	c    *conn
-	left int64
-	err  error
+	c     *conn
+	left  int64
+	end   func() error
+	ended bool
+	err   error // of the connection (errLost) or of the rest of the command
 }
 
 func (r *bodyReader) Read(p []byte) (int, error) {
-	if r.left == 0 {
-		return 0, io.EOF
-	}
 	if r.err != nil {
 		return 0, r.err
+	}
+	if r.left == 0 {
+		if !r.ended {
+			r.ended = true
+			if r.err = r.end(); r.err != nil {
+				return 0, r.err
+			}
+		}
+		return 0, io.EOF
 	}
 	n, err := r.c.io.Read(p[:min(int64(len(p)), r.left)])
 	r.left -= int64(n)
@@ -116,7 +124,8 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		r.err = err
+		r.ended, r.err = true, lost(err)
+		return n, r.err
 	}
-	return n, err
+	return n, nil
 }

@@ -89,7 +89,7 @@ func (s *Server) handle(ctx context.Context, nc net.Conn) {
 		return
 	}
 	c.status("*", &imap.Reply{Status: imap.OK, Code: "CAPABILITY " + c.capabilities(), Text: s.Hostname + " Posta ready"})
-	if err := c.loop(ctx); err != nil && !errors.Is(err, errBye) {
+	if err := c.loop(ctx); !errors.Is(err, errBye) {
 		c.log.DebugContext(ctx, "imap: connection ended", "err", err)
 	}
 }
@@ -132,8 +132,8 @@ func (c *conn) startTLS(ctx context.Context) error {
 	return err
 }
 
-// loop reads and does commands until the connection ends. What ends it without
-// the client's wish is told by BYE.
+// loop reads and does commands until the connection ends, and says why it did:
+// the error is never nil. What ends it without the client's wish is told by BYE.
 func (c *conn) loop(ctx context.Context) error {
 	for {
 		err := c.command(ctx)
@@ -260,7 +260,7 @@ func (c *conn) command(ctx context.Context) error {
 	}
 	err = cmd.run(c, ctx, d)
 	if errors.Is(err, imap.ErrSource) {
-		return err
+		return err // the rest of the command could not be read
 	}
 	return c.end(ctx, tag, cmd, d, err)
 }

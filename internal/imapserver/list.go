@@ -143,7 +143,11 @@ func (c *conn) writeList(verb string, n *listed, args imap.List) {
 		b = append(b, ` "/" `...)
 		b = imap.AppendMailbox(b, n.name, c.utf8)
 		if n.childInfo {
-			b = append(b, ` ("CHILDINFO" ("SUBSCRIBED"))`...)
+			option := "SUBSCRIBED"
+			if !args.Subscribed {
+				option = "SPECIAL-USE"
+			}
+			b = append(append(append(b, ` ("CHILDINFO" ("`...), option...), `"))`...)
 		}
 		return append(b, "\r\n"...)
 	})
