@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"posta/internal/mail"
@@ -178,14 +179,29 @@ func deliver(t *tx, a *store.Accept, targets []mailbox.ID, words []string) ([]st
 	return placed, nil
 }
 
-// Accepted implements store.Acceptor.
+// Accepted implements store.Acceptor. The transaction in question may still be on
+// its way to its end in PostgreSQL, after its connection is lost. An insert of the
+// same key waits for that end; a look would not.
 func (s *Store) Accepted(ctx context.Context, id mail.ID) (yes bool, err error) {
-	err = s.main.read(ctx, func(t *tx) error {
-		var n int
-		err := t.row("SELECT COUNT(*) FROM accepted WHERE id = $1", id).scan(&n)
-		yes = n == 1
-		return err
+	undo := errors.New("only looked")
+	err = s.main.write(ctx, func(t *tx) error {
+		var n int64
+		if err := t.row("SELECT COUNT(*) FROM accepted WHERE id = $1", id).scan(&n); err != nil {
+			return err
+		}
+		if yes = n == 1; yes || t.lock() == "" {
+			return nil
+		}
+		n, err := t.exec("INSERT INTO accepted (id, confirm, terms, body) VALUES ($1, $2, '', $3) ON CONFLICT (id) DO NOTHING", id, []byte{}, []byte{})
+		if err != nil {
+			return err
+		}
+		yes = n == 0
+		return undo
 	})
+	if errors.Is(err, undo) {
+		err = nil
+	}
 	return yes, err
 }
 

@@ -30,8 +30,12 @@ func (s *Store) BlobRef(ctx context.Context, id blob.ID) (ref store.BlobRef, err
 	return ref, nil
 }
 
-// Doom implements store.Blobs, in steps.
+// Doom implements store.Blobs, in steps. It first finishes deletions of mailboxes
+// that were broken off, since their blobs are not loose yet.
 func (s *Store) Doom(ctx context.Context, limit int) (int, error) {
+	if err := s.clearDetached(ctx); err != nil {
+		return 0, err
+	}
 	total, left := 0, true
 	for total < limit && left {
 		var n int

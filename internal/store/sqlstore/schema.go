@@ -45,6 +45,8 @@ type words struct {
 
 var sqliteWords = words{strings.NewReplacer("{key}", "INTEGER PRIMARY KEY", "{bytes}", "BLOB", "{clustered}", "WITHOUT ROWID"), "--sqlite "}
 
+var pgWords = words{strings.NewReplacer("{key}", "BIGINT PRIMARY KEY", "{bytes}", "BYTEA", "{clustered}", ""), "--pg "}
+
 // migrate brings the database forward to the newest version. A database from a
 // newer program is refused: ErrReadOnly.
 func migrate(ctx context.Context, e engine, s schema, w words) error {

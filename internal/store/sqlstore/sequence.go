@@ -19,6 +19,10 @@ const (
 	seqFence   sequence = "fence" // of leases
 )
 
+func sequences() []sequence {
+	return []sequence{seqEmail, seqMailbox, seqAccount, seqDomain, seqAudit, seqEvent, seqGroup, seqEntry, seqJob, seqFence}
+}
+
 // idBlock is how many ids are reserved by one write; those left at the end of the
 // process are never used.
 const idBlock = 1000

@@ -33,6 +33,9 @@ type Options struct {
 	// Dir is the data folder of the SQLite engine; it is made (mode 0700) when it
 	// is missing. One process at a time can have it open: durable.ErrLocked.
 	Dir string
+	// Postgres is where PostgreSQL is, as a URL or in libpq's key=value form; any
+	// number of processes may use it at a time. When it is set, Dir is not used.
+	Postgres string
 	// Now is the clock of the SQLite engine; nil is time.Now.
 	Now func() time.Time
 	// Failpoints stop the program at steps of the work, for crash tests; nil is none.
@@ -41,43 +44,65 @@ type Options struct {
 
 // Open opens the store, makes it if there is none, and upgrades its schema. A
 // database of a newer program is store.ErrReadOnly.
-func Open(_ context.Context, o Options) (_ *Store, err error) {
+func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	s := &Store{fail: o.Failpoints, clock: o.Now, wakes: newNotifier()}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("store in %s: %w", o.Dir, err), s.Close())
+			err = errors.Join(fmt.Errorf("opening the store: %w", err), s.Close())
 		}
 	}()
-	fs, err := durable.OpenOS(o.Dir)
+	if o.Postgres != "" {
+		err = s.openPostgres(ctx, o)
+	} else {
+		err = s.openFolder(o)
+	}
 	if err != nil {
-		return nil, err
-	}
-	defer fs.Close()
-	if s.lock, err = fs.Lock("store.lock"); err != nil {
-		return nil, err
-	}
-	if err := removeSnapshots(o.Dir); err != nil {
-		return nil, err
-	}
-	open := func(name string, synced bool, sc schema, fail *durable.Failpoints) (engine, error) {
-		return newSQLite(sqliteOptions{path: filepath.Join(o.Dir, name), synced: synced, schema: sc, clock: o.Now, wakes: s.wakes, fail: fail})
-	}
-	if s.main, err = open("posta.db", true, mainSchema(), o.Failpoints); err != nil {
-		s.main = nil
-		return nil, err
-	}
-	openSide := func() (engine, error) { return open(sideFile, false, sideSchema(), nil) }
-	if s.side, err = openOrReplace(filepath.Join(o.Dir, sideFile), openSide); err != nil {
-		s.side = nil
 		return nil, err
 	}
 	if s.trail, err = newTrail(s.main, s.side); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *Store) openPostgres(ctx context.Context, o Options) error {
+	e, err := openPG(ctx, o.Postgres, s.wakes, o.Failpoints)
+	if err != nil {
+		return err
+	}
+	s.main, s.side = e, e
+	return nil
+}
+
+// openFolder opens the SQLite files of a folder.
+func (s *Store) openFolder(o Options) error {
+	fs, err := durable.OpenOS(o.Dir)
+	if err != nil {
+		return err
+	}
+	defer fs.Close()
+	if s.lock, err = fs.Lock("store.lock"); err != nil {
+		return err
+	}
+	if err := removeSnapshots(o.Dir); err != nil {
+		return err
+	}
+	open := func(name string, synced bool, sc schema, fail *durable.Failpoints) (engine, error) {
+		return newSQLite(sqliteOptions{path: filepath.Join(o.Dir, name), synced: synced, schema: sc, clock: o.Now, wakes: s.wakes, fail: fail})
+	}
+	if s.main, err = open("posta.db", true, mainSchema(), o.Failpoints); err != nil {
+		s.main = nil
+		return err
+	}
+	openSide := func() (engine, error) { return open(sideFile, false, sideSchema(), nil) }
+	if s.side, err = openOrReplace(filepath.Join(o.Dir, sideFile), openSide); err != nil {
+		s.side = nil
+		return err
+	}
+	return nil
 }
 
 // removeSnapshots removes what a crash in Snapshot has left.

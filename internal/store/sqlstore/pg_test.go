@@ -1,0 +1,221 @@
+package sqlstore
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"posta/internal/mailbox"
+	"posta/internal/store"
+	"posta/internal/store/storetest"
+)
+
+// TestPostgres runs everything that needs PostgreSQL on one server.
+func TestPostgres(t *testing.T) {
+	server := startPG(t)
+	t.Run("Conformance", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) (a, b store.Store) {
+			db := server.newDB(t)
+			return server.open(t, db), server.open(t, db)
+		})
+	})
+	for name, test := range map[string]func(*testing.T, *pgServer){
+		"Cuts":     testPGCuts,
+		"Bus":      testPGBus,
+		"Deadlock": testPGDeadlock,
+		"Starts":   testPGStarts,
+		"Snapshot": testPGSnapshot,
+		"Text":     testPGText,
+		"Weak":     testPGWeak,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, server) })
+	}
+}
+
+// Connections that break at BEGIN, in the middle and before COMMIT was sent cost
+// nothing but time; one that breaks at COMMIT is ErrUnknown, and Accepted knows.
+func testPGCuts(t *testing.T, server *pgServer) {
+	db := server.newDB(t)
+	proxy := newCutProxy(t, server.port)
+	s := mustOpen(t, Options{Postgres: server.dsnAt(proxy.port(), db)})
+	ana := makeAccount(t, s, "ana", "example.org")
+	inbox := inboxOf(t, s, ana)
+	want := 0
+	for _, test := range []struct {
+		name    string
+		cuts    []cut
+		unknown bool
+		kept    bool
+	}{
+		{"no cut", nil, false, true},
+		{"at BEGIN", []cut{{word: "BEGIN"}}, false, true},
+		{"after BEGIN", []cut{{word: "BEGIN", forward: true}}, false, true},
+		{"in the middle", []cut{{word: "Dear Ana"}}, false, true},
+		{"in the middle, twice", []cut{{word: "Dear Ana"}, {word: "BEGIN"}, {word: "Dear Ana", forward: true}}, false, true},
+		{"before COMMIT arrives", []cut{{word: "COMMIT"}}, true, false},
+		{"after COMMIT arrives", []cut{{word: "COMMIT", forward: true}}, true, true},
+	} {
+		a := letterFor(time.Now(), ana)
+		proxy.arm(test.cuts...)
+		_, err := s.Accept(t.Context(), a)
+		if errors.Is(err, store.ErrUnknown) != test.unknown || (err != nil) != test.unknown {
+			t.Errorf("%s: Accept: %v", test.name, err)
+		}
+		yes, err := s.Accepted(t.Context(), a.ID)
+		if err != nil || yes != test.kept {
+			t.Errorf("%s: Accepted: %v, %v", test.name, yes, err)
+		}
+		if test.kept {
+			want++
+		}
+		uids, _, err := s.UIDs(t.Context(), ana, inbox)
+		if err != nil || len(uids) != want {
+			t.Errorf("%s: %d letters, want %d; %v", test.name, len(uids), want, err)
+		}
+	}
+	checkSound(t, s)
+}
+
+// A commit on one node wakes a follower on another, also after the line between
+// was cut.
+func testPGBus(t *testing.T, server *pgServer) {
+	db := server.newDB(t)
+	proxy := newCutProxy(t, server.port)
+	a, b := server.open(t, db), mustOpen(t, Options{Postgres: server.dsnAt(proxy.port(), db)})
+	ana := makeAccount(t, a, "ana", "example.org")
+	wake, cancel := b.Subscribe(ana)
+	defer cancel()
+	awaitWake(t, wake, func() {
+		if _, err := a.Accept(t.Context(), letterFor(time.Now(), ana)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	proxy.mu.Lock()
+	for c := range proxy.conns {
+		_ = c.Close()
+	}
+	proxy.mu.Unlock()
+	awaitWake(t, wake, func() {}) // by listening anew
+}
+
+// awaitWake repeats do until the follower is woken: a wake-up is only a hint.
+func awaitWake(t *testing.T, wake <-chan struct{}, do func()) {
+	t.Helper()
+	for range 50 {
+		do()
+		select {
+		case <-wake:
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	t.Fatal("nobody was woken")
+}
+
+// Directory changes may lock accounts in any order; the one that loses is run
+// again.
+func testPGDeadlock(t *testing.T, server *pgServer) {
+	s := server.open(t, server.newDB(t))
+	ana, bob := makeAccount(t, s, "ana", "example.org"), makeAccount(t, s, "bob", "example.org")
+	var wg sync.WaitGroup
+	for _, order := range [][2]mailbox.AccountID{{ana, bob}, {bob, ana}} {
+		wg.Go(func() {
+			for range 20 {
+				err := s.main.write(t.Context(), func(t *tx) error {
+					t.anyOrder = true
+					for _, id := range order {
+						acc, err := t.account(id)
+						if err != nil {
+							return err
+						}
+						acc.next()
+						time.Sleep(time.Millisecond)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range []mailbox.AccountID{ana, bob} {
+		if n, err := s.ModSeq(t.Context(), id); err != nil || n != mailbox.ModSeq(40+len(mailbox.Defaults)) {
+			t.Errorf("counter of %d is %d, %v", id, n, err)
+		}
+	}
+}
+
+// Nodes that start on an empty database at the same moment make one schema.
+func testPGStarts(t *testing.T, server *pgServer) {
+	db := server.newDB(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			s, err := Open(t.Context(), Options{Postgres: server.dsn(db)})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// The snapshot of PostgreSQL opens as an SQLite store that goes on where it was.
+func testPGSnapshot(t *testing.T, server *pgServer) {
+	s := server.open(t, server.newDB(t))
+	ana := makeAccount(t, s, "ana", "example.org")
+	a := letterFor(time.Now(), ana)
+	placed, err := s.Accept(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	if err := s.Snapshot(t.Context(), &buf); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "posta.db"), buf.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copied := openTest(t, dir)
+	again, err := copied.Accept(t.Context(), letterFor(time.Now(), ana))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again[0].UID != placed[0].UID+1 || again[0].Email <= placed[0].Email || again[0].Mailbox != placed[0].Mailbox {
+		t.Errorf("in the copy %+v follows %+v", again[0], placed[0])
+	}
+	checkSound(t, copied)
+}
+
+// What a stranger writes need not be text as PostgreSQL knows it.
+func testPGText(t *testing.T, server *pgServer) {
+	s := server.open(t, server.newDB(t))
+	ana := makeAccount(t, s, "ana", "example.org")
+	a := letterFor(time.Now(), ana)
+	a.Deliveries[0].Preview = "nul \x00 and \xff"
+	if _, err := s.Accept(t.Context(), a); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server whose commits do not survive a power cut is refused.
+func testPGWeak(t *testing.T, server *pgServer) {
+	_, err := Open(t.Context(), Options{Postgres: server.dsn(server.newDB(t)) + "&synchronous_commit=off"})
+	if err == nil {
+		t.Error("synchronous_commit=off is accepted")
+	}
+}
