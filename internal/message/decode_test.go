@@ -98,6 +98,7 @@ func TestPreviewAndText(t *testing.T) {
 		{"alternative prefers plain", "Content-Type: multipart/alternative; boundary=a\n\n--a\nContent-Type: text/html\n\n<p>rich\n--a\nContent-Type: text/plain\n\nplain\n--a--\n", "plain", "rich plain"},
 		{"blank plain gives way", "Content-Type: multipart/alternative; boundary=a\n\n--a\n\n \n--a\nContent-Type: text/html\n\n<p>rich\n--a--\n", "rich", "rich"},
 		{"attachments are searched, not shown", "Content-Type: multipart/mixed; boundary=a\n\n--a\n\nbody\n--a\nContent-Type: text/plain\nContent-Disposition: attachment\n\nnotes\n--a\nContent-Type: image/png\n\nbin\n--a--\n", "body", "body notes"},
+		{"a forwarded message is searched, not shown", "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: text/html\n\n<i>own\n--a\nContent-Type: message/rfc822\n\n\nforwarded\n--a--\n", "own", "own forwarded"},
 		{"cut", "\n" + strings.Repeat("abc ", 100), "abc abc abc abc abc abc abc abc abc abc", strings.TrimSpace(strings.Repeat("abc ", 100))},
 		{"nothing", "Content-Type: image/png\n\nx", "", ""},
 	} {

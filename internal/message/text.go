@@ -21,17 +21,7 @@ const (
 // most a few tens of KiB. The error is r's; a preview so far comes with it.
 func Preview(r io.ReaderAt, root *Part, n int) (string, error) {
 	var plain, rich *Part
-	root.Walk(func(p *Part) bool {
-		if p.Attachment() || p.Size() == 0 {
-			return true
-		}
-		if plain == nil && p.Is("text/plain") {
-			plain = p
-		} else if rich == nil && p.Is("text/html") {
-			rich = p
-		}
-		return plain == nil || rich == nil
-	})
+	root.firstTexts(&plain, &rich)
 	for _, p := range []*Part{plain, rich} {
 		if p == nil {
 			continue
@@ -43,6 +33,21 @@ func Preview(r io.ReaderAt, root *Part, n int) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// firstTexts finds the first text/plain and the first text/html that a reader
+// shows; it does not look into messages that are attached.
+func (p *Part) firstTexts(plain, rich **Part) {
+	for _, c := range p.Children {
+		c.firstTexts(plain, rich)
+	}
+	switch {
+	case p.Attachment() || p.Size() == 0:
+	case *plain == nil && p.Is("text/plain"):
+		*plain = p
+	case *rich == nil && p.Is("text/html"):
+		*rich = p
+	}
 }
 
 // Text returns the readable text of the message for searching: all text parts,
