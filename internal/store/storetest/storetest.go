@@ -27,9 +27,19 @@ func Run(t *testing.T, open Open) {
 		{"MailboxNames", testMailboxNames},
 		{"InboxRename", testInboxRename},
 		{"UIDValidity", testUIDValidity},
+		{"Fetch", testFetch},
+		{"Flags", testFlags},
+		{"Quota", testQuota},
+		{"BlobsOfMail", testBlobsOfMail},
+		{"Floor", testFloor},
 		{"QueueLife", testQueueLife},
 		{"QueueLease", testQueueLease},
 		{"QueueFair", testQueueFair},
+		{"QueueConcurrent", testQueueConcurrent},
+		{"Jobs", testJobs},
+		{"JobsConcurrent", testJobsConcurrent},
+		{"Traces", testTraces},
+		{"TracesMany", testTracesMany},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, b := open(t)
