@@ -160,8 +160,31 @@ func (c *conn) loop(ctx context.Context) error {
 	}
 }
 
+// rest sends what was written and gives back buffers that grew, when the client
+// has nothing more to say for now: a session that only waits must stay small.
+func (c *conn) rest() error {
+	if c.io.Buffered() > 0 {
+		return nil
+	}
+	err := c.io.Flush()
+	c.io.Compose(func(b []byte) []byte {
+		if len(b) == 0 && cap(b) > 2048 {
+			return nil
+		}
+		return b
+	})
+	if c.inLine > lineio.DefaultBuffer {
+		c.io.Use(make([]byte, lineio.DefaultBuffer))
+		c.inLine = 0
+	}
+	return err
+}
+
 // line reads a command's first line.
 func (c *conn) line() ([]byte, error) {
+	if err := c.rest(); err != nil {
+		return nil, err
+	}
 	c.io.SetTimeouts(c.limits.Idle, c.limits.Literal)
 	line, err := c.io.ReadLine(c.budget().Bytes)
 	c.io.SetTimeouts(c.limits.Literal, c.limits.Literal)
@@ -309,9 +332,6 @@ func (c *conn) end(ctx context.Context, tag string, cmd *command, d *imap.Decode
 	if c.farewell != "" {
 		c.status("*", &imap.Reply{Status: imap.BYE, Text: c.farewell})
 		return errBye
-	}
-	if c.inLine > lineio.DefaultBuffer {
-		c.io.Use(make([]byte, lineio.DefaultBuffer)) // give back a buffer that grew
 	}
 	if cmd != nil && cmd.after != nil {
 		return cmd.after(c, ctx, r)

@@ -27,7 +27,7 @@ func (c *conn) idle(ctx context.Context, d *imap.Decoder) error {
 			return err
 		}
 	}
-	if err := c.io.Flush(); err != nil {
+	if err := c.rest(); err != nil {
 		return lost(err)
 	}
 	line, err := c.waitDone(ctx)

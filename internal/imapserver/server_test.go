@@ -1,0 +1,376 @@
+package imapserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posta/internal/blob"
+	"posta/internal/mailbox"
+	"posta/internal/memnet"
+	"posta/internal/store"
+)
+
+// What is sent in clear behind STARTTLS must not be taken for a command that came
+// encrypted (RFC 9051 §11.3, CVE-2011-0411).
+func TestStartTLSInjection(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, StartTLS, nil)
+	c := b.dial()
+	c.read()
+	c.send("a STARTTLS\r\nx LOGIN alice@example.org secret")
+	if got := c.read(); !strings.HasPrefix(got, "a OK") {
+		t.Fatal(got)
+	}
+	c.upgrade()
+	if got := c.run("b", "NOOP"); len(got) != 1 || !strings.HasPrefix(got[0], "b OK") {
+		t.Errorf("after the handshake: %q", got)
+	}
+	if got := c.run("c", "SELECT INBOX"); !strings.Contains(got[0], "not authenticated") {
+		t.Errorf("logged in by cleartext: %q", got)
+	}
+}
+
+// A body of several MiB passes in pieces, whole and by ranges, decoded too.
+func TestLargeMessage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ImplicitTLS, nil)
+	line := strings.Repeat("QUJD", 19) + "\r\n" // base64 of ABC
+	text := "Subject: large\r\nContent-Transfer-Encoding: base64\r\n\r\n" + strings.Repeat(line, 40_000)
+	b.deliver("INBOX", text)
+	c := b.dial().login()
+	c.run("a", "SELECT INBOX")
+	literal := func(command string) string {
+		t.Helper()
+		c.send("b " + command)
+		head := c.read()
+		var n int
+		if _, err := fmt.Sscanf(head[strings.LastIndexByte(head, '{'):], "{%d}", &n); err != nil {
+			t.Fatalf("%s: %v", head, err)
+		}
+		got := make([]byte, n)
+		if _, err := io.ReadFull(c.r, got); err != nil {
+			t.Fatal(err)
+		}
+		for !strings.HasPrefix(c.read(), "b OK") {
+		}
+		return string(got)
+	}
+	if got := literal("FETCH 1 BODY[]"); got != text {
+		t.Errorf("BODY[]: %d octets of %d", len(got), len(text))
+	}
+	if got := literal("FETCH 1 BODY[TEXT]<1000.100000>"); got != text[strings.Index(text, "\r\n\r\n")+4:][1000:101000] {
+		t.Errorf("partial: %d octets", len(got))
+	}
+	plain := strings.Repeat("ABC", 19*40_000)
+	if got := literal("FETCH 1 BINARY[1]"); got != plain {
+		t.Errorf("BINARY: %d octets of %d", len(got), len(plain))
+	}
+	if got := literal("FETCH 1 BINARY[1]<7.1500000>"); got != plain[7:1500007] {
+		t.Errorf("partial BINARY: %d octets", len(got))
+	}
+}
+
+// panicky breaks when it is asked for its mailboxes.
+type panicky struct{ *memory }
+
+func (panicky) ListMailboxes(context.Context, mailbox.AccountID) ([]mailbox.Mailbox, error) {
+	panic("broken")
+}
+
+func TestPanicEndsOneConnection(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ImplicitTLS, func(s *Server) { s.Store = panicky{s.Store.(*memory)} })
+	c := b.dial().login()
+	if got := c.run("a", `LIST "" *`); got[0] != "* BYE [SERVERBUG] internal error" {
+		t.Errorf("%q", got)
+	}
+	if got := b.dial().login().run("b", "NOOP"); !strings.HasPrefix(got[0], "b OK") {
+		t.Errorf("the next client: %q", got)
+	}
+}
+
+// moved says once that a blob is not where it was: a compaction took place.
+type moved struct {
+	*memory
+	left int
+}
+
+func (m *moved) Open(ctx context.Context, id blob.ID, at blob.Location) (blob.Reader, error) {
+	if m.left--; m.left >= 0 {
+		return nil, blob.ErrNotFound
+	}
+	return m.memory.Open(ctx, id, at)
+}
+
+func TestBlobMoved(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ImplicitTLS, func(s *Server) { s.Blobs = &moved{s.Store.(*memory), 1} })
+	b.deliver("INBOX", "Subject: x\r\n\r\nbody\r\n")
+	c := b.dial().login()
+	c.run("a", "SELECT INBOX")
+	if got := strings.Join(c.run("b", "FETCH 1 BODY.PEEK[TEXT]"), "\n"); !strings.Contains(got, "body") {
+		t.Errorf("%q", got)
+	}
+}
+
+// failing cannot do what a client asks.
+type failing struct {
+	*memory
+	err error
+}
+
+func (f failing) CreateMailbox(context.Context, mailbox.AccountID, string, mailbox.Role) (mailbox.Mailbox, error) {
+	return mailbox.Mailbox{}, f.err
+}
+
+func TestErrorsBecomeReplies(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{store.ErrTemporary, "a NO [UNAVAILABLE] "},
+		{fmt.Errorf("engine: %w", store.ErrQuota), "a NO [OVERQUOTA] "},
+		{store.ErrInvalid, "a NO [CANNOT] "},
+		{store.ErrUnknown, "a NO [UNAVAILABLE] "},
+		{errors.New("secret detail"), "a NO [SERVERBUG] internal error"},
+	} {
+		b := newBench(t, ImplicitTLS, func(s *Server) { s.Store = failing{s.Store.(*memory), c.err} })
+		if got := b.dial().login().run("a", "CREATE x"); !strings.HasPrefix(got[0], c.want) || strings.Contains(got[0], "secret") {
+			t.Errorf("%v: %q", c.err, got)
+		}
+	}
+}
+
+func TestLimitsOfConnections(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, StartTLS, func(s *Server) { s.Limits.PerAddress = 2; s.Limits.PreCommands = 3 })
+	c := b.dial()
+	c.read()
+	b.dial().read()
+	if got := b.dial().read(); got != "* BYE [UNAVAILABLE] too many connections from your network" {
+		t.Errorf("third connection: %s", got)
+	}
+	for range 3 {
+		c.run("a", "NOOP")
+	}
+	if got := c.run("a", "NOOP"); got[0] != "* BYE too many commands without a login" {
+		t.Errorf("fourth command: %q", got)
+	}
+}
+
+func TestBadCommandsEnd(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ImplicitTLS, func(s *Server) { s.Limits.BadCommands = 2 })
+	c := b.dial().login()
+	c.run("a", "X")
+	c.run("b", "X")
+	if got := c.run("c", "NOOP"); !strings.HasPrefix(got[0], "c OK") {
+		t.Fatal(got)
+	}
+	c.run("a", "X")
+	c.run("b", "X")
+	c.run("c", "X")
+	if got := c.read(); got != "* BYE too many commands in error" {
+		t.Error(got)
+	}
+}
+
+// The times of a connection, on a clock that jumps.
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		login bool
+		after time.Duration
+		want  string
+	}{
+		{"no login", false, time.Minute, "* BYE no login in time"},
+		{"idle", true, 30 * time.Minute, "* BYE idle for too long"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &Server{Hostname: "mx.example.org", TLS: ImplicitTLS, TLSConfig: tlsConfig}
+				m := newMemory(time.Now)
+				s.Auth, s.Store, s.Blobs, s.Appender = m, m, m, m
+				b := &bench{t: t, store: m, server: s, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
+				done := make(chan error, 1)
+				go func() { done <- s.Serve(t.Context(), b.l) }()
+				cl := b.dial()
+				began := time.Now()
+				if c.login {
+					cl.login()
+					cl.run("a", "SELECT INBOX")
+				} else {
+					cl.read()
+				}
+				cl.nc.SetReadDeadline(time.Now().Add(2 * time.Hour))
+				line, err := cl.r.ReadString('\n')
+				if err != nil || strings.TrimSpace(line) != c.want || time.Since(began) != c.after {
+					t.Errorf("%q, %v after %v; want %q after %v", line, err, time.Since(began), c.want, c.after)
+				}
+				cl.nc.Close()
+				if err := s.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				<-done
+			})
+		})
+	}
+}
+
+// A message each millisecond, while a client idles, is told in few batches.
+func TestIdleCoalesces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(time.Now)
+		s := &Server{Hostname: "mx.example.org", TLS: ImplicitTLS, TLSConfig: tlsConfig, Auth: m, Store: m, Blobs: m, Appender: m}
+		b := &bench{t: t, store: m, server: s, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(t.Context(), b.l) }()
+		c := b.dial().login()
+		c.run("a", "SELECT INBOX")
+		c.send("b IDLE")
+		c.read()
+		before := m.calls["Changes"]
+		for range 1000 {
+			b.deliver("INBOX", "Subject: x\r\n\r\nbody\r\n")
+			time.Sleep(time.Millisecond)
+		}
+		lines := 0
+		for c.read() != "* 1000 EXISTS" {
+			lines++
+		}
+		if calls := m.calls["Changes"] - before; lines > 15 || calls > 15 {
+			t.Errorf("%d announcements, %d calls", lines, calls)
+		}
+		c.send("DONE")
+		c.read()
+		c.nc.Close()
+		s.Shutdown(t.Context())
+		<-done
+	})
+}
+
+// Shutdown says BYE to those who idle and those who wait.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	m := newMemory(time.Now)
+	s := &Server{Hostname: "mx.example.org", TLS: ImplicitTLS, TLSConfig: tlsConfig, Auth: m, Store: m, Blobs: m, Appender: m}
+	b := &bench{t: t, store: m, server: s, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(t.Context(), b.l) }()
+	idling, waiting := b.dial().login(), b.dial().login()
+	idling.run("a", "SELECT INBOX")
+	idling.send("b IDLE")
+	idling.read()
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*client{idling, waiting} {
+		if got := c.read(); got != "* BYE [UNAVAILABLE] the server is going down" {
+			t.Error(got)
+		}
+	}
+	if err := <-done; err != ErrServerClosed {
+		t.Error(err)
+	}
+	if err := s.Serve(t.Context(), b.l); err != ErrServerClosed {
+		t.Errorf("Serve after Shutdown: %v", err)
+	}
+}
+
+// An idle session is small. What is measured is the session, its client and the
+// pipe between them; by the heap profile the server's part is about 14 KiB of heap,
+// 8 of them TLS, and a stack of 8 to 16 KiB.
+func TestMemoryOfIdleSession(t *testing.T) {
+	const sessions = 200
+	b := newBench(t, ImplicitTLS, func(s *Server) { s.Limits.PerAddress = sessions + 1 })
+	for range 100 {
+		b.deliver("INBOX", "Subject: x\r\n\r\nbody\r\n")
+	}
+	used := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	before := used()
+	clients := make([]*client, sessions)
+	for i := range clients {
+		c := b.dial().login()
+		c.run("a", "SELECT INBOX")
+		c.run("b", "FETCH 1:* (FLAGS ENVELOPE)")
+		c.send("c IDLE")
+		c.read()
+		clients[i] = c
+	}
+	both := float64(used()-before) / sessions / 1024
+	t.Logf("%.1f KiB for a session with its client", both)
+	if both > 80 {
+		t.Errorf("%.1f KiB for a session with its client", both)
+	}
+	runtime.KeepAlive(clients)
+}
+
+// BenchmarkFetchFlags reads the flags of a large mailbox.
+func BenchmarkFetchFlags(b *testing.B) {
+	const n = 100_000
+	bn := newBench(b, ImplicitTLS, nil)
+	st := bn.store.parse([]byte("Subject: x\r\n\r\nbody\r\n"))
+	box := bn.store.named(1, "INBOX")
+	for range n {
+		bn.store.put(1, box, st)
+	}
+	c := bn.dial().login()
+	b.ReportAllocs()
+	for b.Loop() {
+		c.run("a", "SELECT INBOX")
+		c.send("b FETCH 1:* (UID FLAGS)")
+		for {
+			line, err := c.r.ReadSlice('\n')
+			if err != nil {
+				b.Fatal(err)
+			}
+			if bytes.HasPrefix(line, []byte("b ")) {
+				break
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/message")
+}
+
+// BenchmarkFetchBody reads messages of 12 KiB whole.
+func BenchmarkFetchBody(b *testing.B) {
+	bn := newBench(b, ImplicitTLS, nil)
+	text := "Subject: x\r\n\r\n" + strings.Repeat("A line of some length in a body.\r\n", 360)
+	for range 100 {
+		bn.deliver("INBOX", text)
+	}
+	c := bn.dial().login()
+	c.run("a", "SELECT INBOX")
+	b.ReportAllocs()
+	b.SetBytes(int64(100 * len(text)))
+	for b.Loop() {
+		c.send("b FETCH 1:* (FLAGS BODY.PEEK[])")
+		for {
+			line, err := c.r.ReadSlice('\n')
+			if err != nil {
+				b.Fatal(err)
+			}
+			if bytes.HasPrefix(line, []byte("b OK")) {
+				break
+			}
+		}
+	}
+}
