@@ -11,7 +11,7 @@ import (
 // maxTombs is how many expunged placements a mailbox remembers, so that clients
 // which were away learn what went (RFC 7162 §3.2). What is above it is cut with
 // the next expunges, the oldest first, and raises the floor.
-const maxTombs = 10_000
+const maxTombs = 5_000
 
 // Expunge implements store.Mailboxes. Messages that come while it runs stay.
 func (s *Store) Expunge(ctx context.Context, a mailbox.AccountID, m mailbox.ID, uids []mailbox.UID, onlyDeleted bool) (gone []mailbox.UID, high mailbox.ModSeq, err error) {

@@ -14,7 +14,7 @@ func (s *Store) CreateMailbox(ctx context.Context, a mailbox.AccountID, name str
 	if err != nil {
 		return mailbox.Mailbox{}, err
 	}
-	var id mailbox.ID
+	var made mailbox.Mailbox
 	err = s.main.write(ctx, func(t *tx) error {
 		acc, err := t.account(a)
 		if err != nil {
@@ -23,13 +23,14 @@ func (s *Store) CreateMailbox(ctx context.Context, a mailbox.AccountID, name str
 		if _, err := mailboxByName(t, a, name); !errors.Is(err, store.ErrNotFound) {
 			return orElse(err, wrap(store.ErrExists, "mailbox %q", name))
 		}
-		id, err = makeMailbox(t, acc, name, r)
+		id, err := makeMailbox(t, acc, name, r)
+		if err != nil {
+			return err
+		}
+		made, err = mailboxByID(t, a, id) // nothing has counted in it yet
 		return err
 	})
-	if err != nil {
-		return mailbox.Mailbox{}, err
-	}
-	return s.GetMailbox(ctx, a, id)
+	return made, err
 }
 
 // orElse is err, or other when err is nil.

@@ -26,20 +26,23 @@ func (s *Store) ListMailboxes(ctx context.Context, a mailbox.AccountID) ([]mailb
 }
 
 // GetMailbox implements store.Mailboxes.
-func (s *Store) GetMailbox(ctx context.Context, a mailbox.AccountID, id mailbox.ID) (mailbox.Mailbox, error) {
-	var m mailbox.Mailbox
-	err := s.main.read(ctx, func(t *tx) error {
-		found, err := collect(t, scanMailbox, mailboxColumns+"WHERE m.id = $1 AND m.account = $2", id, a)
-		if err == nil && len(found) == 0 {
-			err = wrap(store.ErrNotFound, "mailbox %d", id)
-		}
-		if err != nil {
-			return err
-		}
-		m = found[0]
-		return nil
+func (s *Store) GetMailbox(ctx context.Context, a mailbox.AccountID, id mailbox.ID) (m mailbox.Mailbox, err error) {
+	err = s.main.read(ctx, func(t *tx) (err error) {
+		m, err = mailboxByID(t, a, id)
+		return err
 	})
 	return m, err
+}
+
+func mailboxByID(t *tx, a mailbox.AccountID, id mailbox.ID) (mailbox.Mailbox, error) {
+	found, err := collect(t, scanMailbox, mailboxColumns+"WHERE m.id = $1 AND m.account = $2", id, a)
+	if err == nil && len(found) == 0 {
+		err = wrap(store.ErrNotFound, "mailbox %d", id)
+	}
+	if err != nil {
+		return mailbox.Mailbox{}, err
+	}
+	return found[0], nil
 }
 
 // ledger reads an account's counters in a read transaction.

@@ -133,7 +133,7 @@ func (r *rooms) room(domain string) (int, error) {
 		return n, nil
 	}
 	var busy int
-	err := r.t.row("SELECT COUNT(DISTINCT grp) FROM queue_entry WHERE state = 0 AND domain = $1 AND leased = 1 AND due > $2", domain, r.t.now()).scan(&busy)
+	err := r.t.row("SELECT COUNT(*) FROM (SELECT DISTINCT grp, kind, fence FROM queue_entry WHERE state = 0 AND domain = $1 AND leased = 1 AND due > $2) AS busy", domain, r.t.now()).scan(&busy)
 	r.left[domain] = r.perDomain - busy
 	return r.left[domain], err
 }

@@ -62,7 +62,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.trail, err = newTrail(s.main, s.side); err != nil {
+	if s.trail, err = newTrail(s.main, s.side, s.side == s.main); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -150,7 +150,6 @@ func (s *Store) DropTraces(ctx context.Context, before time.Time) error {
 		args []any
 	}{
 		{s.main, "DELETE FROM accepted WHERE id IN (SELECT id FROM accepted WHERE id < $1 ORDER BY id LIMIT $2)", []any{gone, step}},
-		{s.main, "UPDATE accepted SET body = $1, terms = '' WHERE id IN (SELECT id FROM accepted WHERE id < $2 AND LENGTH(body) > 0 ORDER BY id LIMIT $3)", []any{[]byte{}, end, step}},
 		{s.main, "DELETE FROM trace_event WHERE accept < $1 AND accept IN (SELECT accept FROM trace_event WHERE accept < $1 ORDER BY accept LIMIT $2)", []any{end, step}},
 		{s.side, "DELETE FROM refused WHERE id IN (SELECT id FROM refused WHERE id < $1 ORDER BY id LIMIT $2)", []any{end, step}},
 	} {
@@ -158,7 +157,29 @@ func (s *Store) DropTraces(ctx context.Context, before time.Time) error {
 			return err
 		}
 	}
+	if err := s.stripAccepted(ctx, gone, end); err != nil {
+		return err
+	}
 	return s.dropKeys(ctx, dayOf(day))
+}
+
+// stripAccepted takes the traces from the rows in [from, to).
+func (s *Store) stripAccepted(ctx context.Context, from, to mail.ID) error {
+	for {
+		var ids []mail.ID
+		err := s.main.write(ctx, func(t *tx) (err error) {
+			ids, err = collect(t, one[mail.ID], "SELECT id FROM accepted WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3", from, to, step)
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			_, err = t.exec("UPDATE accepted SET body = $1, terms = '' WHERE id >= $2 AND id <= $3 AND LENGTH(body) > 0", []byte{}, from, ids[len(ids)-1])
+			return err
+		})
+		if err != nil || len(ids) < step {
+			return err
+		}
+		from = nextID(ids[len(ids)-1])
+	}
 }
 
 // keepAccepted is longer than a client may repeat an accept (DESIGN §2.7).

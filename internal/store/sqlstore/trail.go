@@ -24,6 +24,7 @@ const (
 type trail struct {
 	main, side engine
 	every      time.Duration
+	shared     bool // other nodes write too: see reconcile
 
 	mu      sync.Mutex
 	waiting trailBatch
@@ -49,17 +50,19 @@ type trailBatch struct {
 }
 
 // newTrail starts the goroutine. What was accepted and not projected before is
-// read again first.
-func newTrail(main, side engine) (*trail, error) {
+// read again first. shared says that other nodes write to the same tables.
+func newTrail(main, side engine, shared bool) (*trail, error) {
 	w := &trail{
-		main: main, side: side, every: trailEvery,
+		main: main, side: side, every: trailEvery, shared: shared,
 		poke: make(chan struct{}, 1), flushes: make(chan chan error), ended: make(chan struct{}),
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
-	if err := w.resume(ctx); err != nil {
-		stop()
-		return nil, err
+	if !shared {
+		if err := w.resume(ctx); err != nil {
+			stop()
+			return nil, err
+		}
 	}
 	go w.run(ctx)
 	return w, nil
@@ -71,7 +74,7 @@ func (w *trail) close() error {
 		err := w.flush(context.Background())
 		w.stop()
 		<-w.ended
-		if err == nil {
+		if err == nil && !w.shared {
 			err = w.leaveClean()
 		}
 		w.closing = err
@@ -145,7 +148,12 @@ func (w *trail) run(ctx context.Context) {
 	defer close(w.ended)
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
+	due := time.Now()
 	for {
+		if w.shared && !time.Now().Before(due) {
+			_ = w.reconcile(ctx) // or the next time
+			due = time.Now().Add(reconcileEvery)
+		}
 		select {
 		case <-ctx.Done():
 			return

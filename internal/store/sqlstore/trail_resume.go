@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"time"
 
 	"posta/internal/mail"
 	"posta/internal/store"
@@ -10,10 +11,16 @@ import (
 
 // The rows of trace_progress: the highest accept that was projected, and that the
 // store was closed with nothing waiting.
+// Nodes that share their tables note the last time that one of them looked.
 const (
 	progressAccepted = "accepted"
 	progressClean    = "clean"
+	progressLooked   = "looked"
 )
+
+// reconcileEvery is how often one of many nodes looks for what another has
+// accepted and died before it was projected.
+const reconcileEvery = time.Hour
 
 // resume finds out what has to be read again: nothing after a clean close,
 // otherwise what was accepted since the last batch, and everything when the file
@@ -39,6 +46,31 @@ func (w *trail) resume(ctx context.Context) error {
 		w.reread = firstID(at.Time().Add(-longestSession))
 	}
 	return nil
+}
+
+// reconcile projects again what was accepted since a node last did so. Two nodes
+// that do it at the same time do the same.
+func (w *trail) reconcile(ctx context.Context) error {
+	var looked mail.ID
+	var now int64
+	err := w.side.read(ctx, func(t *tx) error {
+		looked, now = mail.ID{}, t.now()
+		return readProgress(t, progressLooked, &looked)
+	})
+	if err != nil {
+		return err
+	}
+	from := mail.ID{}
+	if !looked.IsZero() {
+		if moment(now).Sub(looked.Time()) < reconcileEvery {
+			return nil
+		}
+		from = firstID(looked.Time().Add(-longestSession))
+	}
+	if err := w.again(ctx, from); err != nil {
+		return err
+	}
+	return w.side.write(ctx, func(t *tx) error { return setProgress(t, progressLooked, firstID(moment(now))) })
 }
 
 // leaveClean says that nothing waits; it is the last write.

@@ -134,7 +134,7 @@ func (s *Store) roomForCopy(ctx context.Context, a mailbox.AccountID, src mailbo
 		err = inSteps(uids, func(chunk []mailbox.UID) error {
 			var sum int64
 			in, arg := t.in(2, numbers(chunk))
-			err := t.row("SELECT SUM(size) FROM placement WHERE mailbox = $1 AND uid IN "+in+" AND state = 0", src, arg).scan(&sum)
+			err := t.row("SELECT CAST(SUM(size) AS BIGINT) FROM placement WHERE mailbox = $1 AND uid IN "+in+" AND state = 0", src, arg).scan(&sum)
 			need += sum
 			return err
 		})

@@ -226,7 +226,7 @@ func testBlobsOfMail(t *testing.T, a, b store.Store) {
 func testFloor(t *testing.T, a, b store.Store) {
 	acct := person(t, a, 0)
 	inbox := named(t, a, acct, "INBOX").ID
-	const rounds, each = 26, 480
+	const rounds, each = 13, 480
 	total := 0
 	for range rounds {
 		ds := make([]store.Delivery, each)

@@ -296,3 +296,45 @@ func testQueueList(t *testing.T, s store.Store, domain string) {
 		}
 	}
 }
+
+// testQueueBatch: the recipients of one message at one domain go together, up to
+// a hundred in one attempt, and each attempt counts for the domain.
+func testQueueBatch(t *testing.T, a, b store.Store) {
+	d, other := unique(), unique()
+	var to []string
+	for i := range 250 {
+		to = append(to, fmt.Sprintf("u%d@%s", i, d))
+		if i%50 == 0 {
+			to = append(to, fmt.Sprintf("u%d@%s", i, other))
+		}
+	}
+	post(t, a, time.Time{}, to...)
+	byDomain := func(entries []store.QueueEntry) map[string]int {
+		n := map[string]int{}
+		for _, e := range entries {
+			n[e.Domain]++
+		}
+		return n
+	}
+	first := claim(t, a, 300, 1, time.Minute)
+	if n := byDomain(first); n[d] != 100 || n[other] != 5 {
+		t.Errorf("the first claim: %v", n)
+	}
+	if more := claim(t, b, 300, 1, time.Minute); len(more) != 0 {
+		t.Errorf("a second attempt of the same message: %v", byDomain(more))
+	}
+	if more := claim(t, b, 300, 2, time.Minute); byDomain(more)[d] != 100 {
+		t.Errorf("with room for another: %v", byDomain(more))
+	}
+	var f store.Finish
+	for _, e := range first {
+		f.Attempts = append(f.Attempts, outcome(e, store.Done))
+	}
+	if err := a.FinishQueue(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	if more := claim(t, b, 300, 2, time.Minute); byDomain(more)[d] != 50 {
+		t.Errorf("the rest: %v", byDomain(more))
+	}
+	sound(t, a)
+}

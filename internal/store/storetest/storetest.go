@@ -21,6 +21,14 @@ func Run(t *testing.T, open Open) {
 		name string
 		run  func(t *testing.T, a, b store.Store)
 	}{
+		{"Directory", testDirectory},
+		{"DirectoryRandom", testDirectoryRandom},
+		{"AcceptPlaces", testAcceptPlaces},
+		{"AcceptErrors", testAcceptErrors},
+		{"AcceptConcurrent", testAcceptConcurrent},
+		{"Confirm", testConfirm},
+		{"BlobLife", testBlobLife},
+		{"Subscribe", testSubscribe},
 		{"MailRandom", testMailRandom},
 		{"MailConcurrent", testMailConcurrent},
 		{"MailSteps", testMailSteps},
@@ -35,6 +43,7 @@ func Run(t *testing.T, open Open) {
 		{"QueueLife", testQueueLife},
 		{"QueueLease", testQueueLease},
 		{"QueueFair", testQueueFair},
+		{"QueueBatch", testQueueBatch},
 		{"QueueConcurrent", testQueueConcurrent},
 		{"Jobs", testJobs},
 		{"JobsConcurrent", testJobsConcurrent},
