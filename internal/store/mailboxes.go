@@ -74,7 +74,7 @@ type FetchQuery struct {
 // Want says how much of a message is read from the store.
 type Want uint8
 
-// Flags, sizes and dates always come.
+// Flags, sizes, INTERNALDATE and SAVEDATE always come; Thread and Sent with any Want.
 const (
 	WantEnvelope Want = 1 << iota
 	WantStructure
