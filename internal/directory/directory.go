@@ -110,6 +110,9 @@ func newView(raw *store.DirectoryView) *View {
 // Local reports whether a domain is ours.
 func (v *View) Local(d addr.Domain) bool { return v.domains[string(d)] != nil }
 
+// LocalName is Local for a name in lower case without a final dot.
+func (v *View) LocalName(name string) bool { return v.domains[name] != nil }
+
 // Domains lists our domains' names, in no order.
 func (v *View) Domains() []string {
 	out := make([]string, 0, len(v.domains))

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"posta/internal/app"
+	"posta/internal/command"
+	"posta/internal/config"
+	"posta/internal/control"
+	"posta/internal/store"
+)
+
+// loadConfig reads the configuration; --data overrides its folder. Without a
+// file, --data alone is enough for commands that work on a folder.
+func (c *cli) loadConfig() (*config.Config, error) {
+	cfg, err := config.Load(c.configFile)
+	if errors.Is(err, os.ErrNotExist) && c.dataDir != "" {
+		cfg, err = config.Default(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if c.dataDir != "" {
+		cfg.Data = c.dataDir
+	}
+	return cfg, nil
+}
+
+// do gives a command to the running server, or carries it out on the data folder
+// when none runs.
+func (c *cli) do(ctx context.Context, name string, args, out any) error {
+	cfg, err := c.loadConfig()
+	if err != nil {
+		return err
+	}
+	err = control.Client{Socket: filepath.Join(cfg.Data, app.Socket)}.Do(ctx, name, args, out)
+	if !errors.Is(err, control.ErrNoServer) {
+		return err
+	}
+	return c.doIdle(ctx, cfg, name, args, out)
+}
+
+// doIdle opens the data folder itself; its lock keeps two from doing so.
+func (c *cli) doIdle(ctx context.Context, cfg *config.Config, name string, args, out any) error {
+	if _, err := os.Stat(cfg.Data); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	house, closeHouse, err := app.OpenHouse(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer closeHouse()
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	who := command.Principal{Name: "uid:" + strconv.Itoa(os.Getuid()), Role: store.Owner}
+	result, err := command.Do(ctx, house, who, name, raw)
+	if err != nil || out == nil {
+		return err
+	}
+	b, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, out)
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"posta/internal/command"
+	"posta/internal/config"
+)
+
+func (c *cli) domainCommand() *cobra.Command {
+	return c.group("domain", "domain",
+		c.leaf("add DOMAIN", "domain.add", 1, false, func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd, "domain.add", command.Name{Name: args[0]}, "done.domain.add", args[0])
+		}),
+		c.leaf("remove DOMAIN", "domain.remove", 1, false, func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd, "domain.remove", command.Name{Name: args[0]}, "done.domain.remove", args[0])
+		}),
+		c.leaf("ls", "domain.ls", 0, false, func(cmd *cobra.Command, _ []string) error {
+			var out []command.Domain
+			return c.list(cmd, "domain.ls", struct{}{}, &out, "head.domain", func() (rows [][]string) {
+				for _, d := range out {
+					rows = append(rows, []string{d.Name, fmt.Sprint(d.Accounts), fmt.Sprint(d.Aliases)})
+				}
+				return rows
+			})
+		}),
+	)
+}
+
+// change gives a command and says that it is done.
+func (c *cli) change(cmd *cobra.Command, name string, args any, done string, words ...any) error {
+	var out any
+	if err := c.do(cmd.Context(), name, args, &out); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(out)
+	}
+	c.say(done, words...)
+	return nil
+}
+
+// list gives a reading command and prints its result as a table or JSON.
+func (c *cli) list(cmd *cobra.Command, name string, args, out any, heading string, rows func() [][]string) error {
+	if err := c.do(cmd.Context(), name, args, out); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(out)
+	}
+	c.table(heading, rows())
+	return nil
+}
+
+// passwordFlag reads a password from a file, or from standard input with "-":
+// never from the command line, where every user of the machine can see it.
+func passwordFlag(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	var b []byte
+	var err error
+	if path == "-" {
+		b, err = io.ReadAll(io.LimitReader(os.Stdin, 4096))
+	} else {
+		b, err = os.ReadFile(path)
+	}
+	return strings.TrimRight(string(b), "\r\n"), err
+}
+
+func (c *cli) accountCommand() *cobra.Command {
+	return c.group("account", "account", c.accountAdd(), c.accountPassword(), c.accountSet(),
+		c.leaf("remove ADDRESS", "account.remove", 1, false, func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd, "account.remove", command.Name{Name: args[0]}, "done.account.remove", args[0])
+		}),
+		c.leaf("ls", "account.ls", 0, false, func(cmd *cobra.Command, _ []string) error {
+			var out []command.Account
+			return c.list(cmd, "account.ls", struct{}{}, &out, "head.account", func() (rows [][]string) {
+				for _, a := range out {
+					state := ""
+					if a.Disabled {
+						state = c.lang.Say("word.disabled")
+					}
+					rows = append(rows, []string{a.Address, a.Name, a.Role, size(a.Used), quota(a.Quota), fmt.Sprint(a.Messages), strings.Join(a.Addresses, " "), state})
+				}
+				return rows
+			})
+		}),
+	)
+}
+
+func (c *cli) accountAdd() *cobra.Command {
+	var a command.NewAccount
+	var file, quotaText string
+	cmd := c.leaf("add ADDRESS", "account.add", 1, false, func(cmd *cobra.Command, args []string) (err error) {
+		a.Address = args[0]
+		if a.Quota, err = parseQuota(quotaText); err != nil {
+			return err
+		}
+		if a.Password, err = passwordFlag(file); err != nil {
+			return err
+		}
+		return c.made(cmd, "account.add", a, "done.account.add")
+	})
+	cmd.Flags().StringVar(&a.Name, "name", "", c.lang.Say("flag.account.name"))
+	cmd.Flags().StringVar(&a.Role, "role", "", c.lang.Say("flag.account.role"))
+	cmd.Flags().StringVar(&quotaText, "quota", "", c.lang.Say("flag.account.quota"))
+	cmd.Flags().StringVar(&file, "password-file", "", c.lang.Say("flag.account.password-file"))
+	return cmd
+}
+
+// made gives a command that may make a password and shows it, once.
+func (c *cli) made(cmd *cobra.Command, name string, args any, done string) error {
+	var out command.Made
+	if err := c.do(cmd.Context(), name, args, &out); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(out)
+	}
+	c.say(done, out.Address)
+	if out.Password != "" {
+		c.say("done.password", out.Password)
+	}
+	return nil
+}
+
+func (c *cli) accountPassword() *cobra.Command {
+	var file string
+	cmd := c.leaf("password ADDRESS", "account.password", 1, false, func(cmd *cobra.Command, args []string) error {
+		pw, err := passwordFlag(file)
+		if err != nil {
+			return err
+		}
+		return c.made(cmd, "account.password", command.Password{Address: args[0], Password: pw}, "done.account.password")
+	})
+	cmd.Flags().StringVar(&file, "password-file", "", c.lang.Say("flag.account.password-file"))
+	return cmd
+}
+
+func (c *cli) accountSet() *cobra.Command {
+	var name, role, quotaText string
+	var disabled bool
+	cmd := c.leaf("set ADDRESS", "account.set", 1, false, func(cmd *cobra.Command, args []string) error {
+		e := command.Edit{Address: args[0]}
+		f := cmd.Flags()
+		if f.Changed("name") {
+			e.Name = &name
+		}
+		if f.Changed("role") {
+			e.Role = &role
+		}
+		if f.Changed("disabled") {
+			e.Disabled = &disabled
+		}
+		if f.Changed("quota") {
+			q, err := parseQuota(quotaText)
+			if err != nil {
+				return err
+			}
+			e.Quota = &q
+		}
+		return c.change(cmd, "account.set", e, "done.account.set", args[0])
+	})
+	cmd.Flags().StringVar(&name, "name", "", c.lang.Say("flag.account.name"))
+	cmd.Flags().StringVar(&role, "role", "", c.lang.Say("flag.account.role"))
+	cmd.Flags().StringVar(&quotaText, "quota", "", c.lang.Say("flag.account.quota"))
+	cmd.Flags().BoolVar(&disabled, "disabled", false, c.lang.Say("flag.account.disabled"))
+	return cmd
+}
+
+func parseQuota(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	var q config.Size
+	if err := q.UnmarshalText([]byte(s)); err != nil {
+		return 0, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return int64(q), nil
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+func quota(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return size(n)
+}
+
+func (c *cli) aliasCommand() *cobra.Command {
+	return c.group("alias", "alias",
+		c.leaf("add ADDRESS TARGET...", "alias.add", 2, true, func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd, "alias.add", command.Alias{Address: args[0], Targets: args[1:]}, "done.alias.add", args[0], strings.Join(args[1:], ", "))
+		}),
+		c.leaf("remove ADDRESS", "alias.remove", 1, false, func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd, "alias.remove", command.Name{Name: args[0]}, "done.alias.remove", args[0])
+		}),
+		c.leaf("ls", "alias.ls", 0, false, func(cmd *cobra.Command, _ []string) error {
+			var out []command.Alias
+			return c.list(cmd, "alias.ls", struct{}{}, &out, "head.alias", func() (rows [][]string) {
+				for _, a := range out {
+					rows = append(rows, []string{a.Address, strings.Join(a.Targets, " ")})
+				}
+				return rows
+			})
+		}),
+	)
+}
+
+func (c *cli) dkimCommand() *cobra.Command {
+	var a command.NewKeys
+	add := c.leaf("add DOMAIN", "dkim.add", 1, false, func(cmd *cobra.Command, args []string) error {
+		a.Domain = args[0]
+		var out []command.Key
+		return c.list(cmd, "dkim.add", a, &out, "head.dkim", func() [][]string { return keyRows(out) })
+	})
+	add.Flags().StringVar(&a.Prefix, "prefix", "", c.lang.Say("flag.dkim.prefix"))
+	return c.group("dkim", "dkim", add,
+		c.leaf("ls", "dkim.ls", 0, false, func(cmd *cobra.Command, _ []string) error {
+			var out []command.Key
+			return c.list(cmd, "dkim.ls", struct{}{}, &out, "head.dkim", func() [][]string { return keyRows(out) })
+		}),
+	)
+}
+
+func keyRows(keys []command.Key) (rows [][]string) {
+	for _, k := range keys {
+		rows = append(rows, []string{k.Domain, k.Selector, k.Algorithm, k.Name, k.Record})
+	}
+	return rows
+}

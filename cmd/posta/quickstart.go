@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"posta/internal/addr"
+	"posta/internal/app"
+	"posta/internal/command"
+	"posta/internal/config"
+	"posta/internal/store"
+	"posta/internal/zone"
+)
+
+// quickstart is what the flags of the command say.
+type quickstart struct {
+	hostname string
+	ips      []string
+	force    bool
+}
+
+// started is the result for programs.
+type started struct {
+	Config   string        `json:"config"`
+	Address  string        `json:"address"`
+	Password string        `json:"password"`
+	Records  []zone.Record `json:"records"`
+}
+
+func (c *cli) quickstartCommand() *cobra.Command {
+	var q quickstart
+	cmd := c.leaf("quickstart ADDRESS", "quickstart", 1, false, func(cmd *cobra.Command, args []string) error {
+		return c.quickstart(cmd, q, args[0])
+	})
+	cmd.Flags().StringVar(&q.hostname, "hostname", "", c.lang.Say("flag.quickstart.hostname"))
+	cmd.Flags().StringSliceVar(&q.ips, "ip", nil, c.lang.Say("flag.quickstart.ip"))
+	cmd.Flags().BoolVar(&q.force, "force", false, c.lang.Say("flag.quickstart.force"))
+	return cmd
+}
+
+func (c *cli) quickstart(cmd *cobra.Command, q quickstart, address string) error {
+	a, err := addr.ParseAddress(address)
+	if err != nil {
+		return fmt.Errorf("%w: %q: %w", errUsage, address, err)
+	}
+	a = a.Fold()
+	if q.hostname == "" {
+		q.hostname = "mail." + string(a.Domain)
+	}
+	if why := config.HostnameProblem(q.hostname); why != "" {
+		return fmt.Errorf("%w: %s", errUsage, why)
+	}
+	ips, err := publicIPs(q.ips)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	path := c.configFile
+	if _, err := os.Stat(path); err == nil && !q.force {
+		return fmt.Errorf("%w: %s", errUsage, c.lang.Say("quickstart.exists", path))
+	}
+	data := c.dataDir
+	if data == "" {
+		data = config.Default().Data
+	}
+	if data, err = filepath.Abs(data); err != nil {
+		return err
+	}
+	text := c.lang.Say("quickstart.config", q.hostname, data, string(c.lang))
+	cfg, err := config.Parse(path, []byte(text))
+	if err != nil {
+		return err
+	}
+	out, err := c.populate(cmd, cfg, a, ips)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return err
+	}
+	out.Config = path
+	if c.json {
+		return c.printJSON(out)
+	}
+	c.printStarted(out, cfg)
+	return nil
+}
+
+// populate makes domain, owner and keys by the commands that anybody would give.
+func (c *cli) populate(cmd *cobra.Command, cfg *config.Config, a addr.Address, ips []netip.Addr) (*started, error) {
+	house, done, err := app.OpenHouse(cmd.Context(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	who := command.Principal{Name: fmt.Sprintf("uid:%d", os.Getuid()), Role: store.Owner}
+	give := func(name string, args, result any) error {
+		raw, err := json.Marshal(args)
+		if err != nil {
+			return err
+		}
+		v, err := command.Do(cmd.Context(), house, who, name, raw)
+		if err != nil || result == nil {
+			return err
+		}
+		b, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, result)
+	}
+	domain := string(a.Domain)
+	var made command.Made
+	var keys []command.Key
+	if err := give("domain.add", command.Name{Name: domain}, nil); err != nil {
+		return nil, err
+	}
+	if err := give("account.add", command.NewAccount{Address: a.String(), Role: "owner"}, &made); err != nil {
+		return nil, err
+	}
+	if err := give("dkim.add", command.NewKeys{Domain: domain}, &keys); err != nil {
+		return nil, err
+	}
+	return &started{Address: made.Address, Password: made.Password, Records: zone.Wanted(zone.Facts{
+		Domain: domain, Host: cfg.Hostname, IPs: ips, Keys: zoneKeys(keys), Reports: a.String(),
+		Services: zone.Services(port(cfg.Listen.Submission), port(cfg.Listen.Submissions), port(cfg.Listen.IMAP), port(cfg.Listen.IMAPS), port(cfg.Listen.POP3), port(cfg.Listen.POP3S)),
+	})}, nil
+}
+
+func zoneKeys(keys []command.Key) []zone.Key {
+	out := make([]zone.Key, len(keys))
+	for i, k := range keys {
+		out[i] = zone.Key{Selector: k.Selector, Record: k.Record}
+	}
+	return out
+}
+
+// port is the number at the end of a listener's address, 0 if it is closed.
+func port(address string) uint16 {
+	_, p, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0
+	}
+	n, err := net.LookupPort("tcp", p)
+	if err != nil {
+		return 0
+	}
+	return uint16(n)
+}
+
+// publicIPs are the addresses given, or those of this machine that the world can
+// reach.
+func publicIPs(given []string) ([]netip.Addr, error) {
+	var out []netip.Addr
+	for _, s := range given {
+		ip, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ip)
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, nil // unknown is shown as such
+	}
+	for _, a := range all {
+		n, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Unmap().IsGlobalUnicast() && !ip.Unmap().IsPrivate() {
+			out = append(out, ip.Unmap())
+		}
+	}
+	return out, nil
+}
+
+func (c *cli) printStarted(s *started, cfg *config.Config) {
+	c.say("quickstart.done", s.Config, s.Address, s.Password)
+	hasAddress := false
+	for _, r := range s.Records {
+		hasAddress = hasAddress || r.Type == "A" || r.Type == "AAAA"
+		if !r.ByProvider {
+			fmt.Fprintf(c.out, "; %s\n%s\n", c.lang.Say(r.Why), r.Line())
+		}
+	}
+	if !hasAddress {
+		c.say("quickstart.no-ip", cfg.Hostname)
+	}
+	fmt.Fprintln(c.out)
+	c.say("quickstart.ptr")
+	for _, r := range s.Records {
+		if r.ByProvider {
+			fmt.Fprintf(c.out, "  %s\n", strings.TrimSpace(r.Line()))
+		}
+	}
+	c.say("quickstart.next", s.Config)
+}

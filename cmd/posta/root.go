@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"posta/internal/words"
+)
+
+// errUsage is wrapped by every complaint about the call itself.
+var errUsage = errors.New("usage")
+
+// cli is what the flags of the root say; every sub-command is a method of it.
+type cli struct {
+	lang       words.Lang
+	configFile string
+	dataDir    string
+	json       bool
+	out        io.Writer
+}
+
+func newRoot() *cobra.Command {
+	c := &cli{lang: chosenLanguage(os.Args[1:]), out: os.Stdout}
+	root := c.group("posta", "root")
+	root.SilenceUsage, root.SilenceErrors = true, true
+	root.CompletionOptions.DisableDefaultCmd = false
+	f := root.PersistentFlags()
+	var lang string
+	f.StringVar(&lang, "lang", "", c.lang.Say("flag.lang"))
+	f.StringVar(&c.configFile, "config", defaultConfig(), c.lang.Say("flag.config"))
+	f.StringVar(&c.dataDir, "data", "", c.lang.Say("flag.data"))
+	f.BoolVar(&c.json, "json", false, c.lang.Say("flag.json"))
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(
+		c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(),
+		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.dkimCommand(), c.queueCommand(), c.traceCommand(),
+		c.sendmailCommand(), c.versionCommand(),
+	)
+	return root
+}
+
+// chosenLanguage looks for --lang before the flags are parsed, since the flags'
+// own help is in that language.
+func chosenLanguage(args []string) words.Lang {
+	for i, a := range args {
+		if v, ok := strings.CutPrefix(a, "--lang="); ok {
+			return words.Parse(v)
+		}
+		if a == "--lang" && i+1 < len(args) {
+			return words.Parse(args[i+1])
+		}
+	}
+	return words.FromEnvironment()
+}
+
+func defaultConfig() string {
+	if v := os.Getenv("POSTA_CONFIG"); v != "" {
+		return v
+	}
+	if _, err := os.Stat("posta.toml"); err == nil {
+		return "posta.toml"
+	}
+	return filepath.Join("/etc", "posta", "posta.toml")
+}
+
+// group is a command that only has sub-commands; key names its texts.
+func (c *cli) group(use, key string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: c.lang.Say("cmd." + key)}
+	if long := "cmd." + key + ".long"; words.Has(long) {
+		cmd.Long = c.lang.Say(long)
+	}
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+// leaf is a command that does something with a fixed number of arguments (or at
+// least n, when more is set).
+func (c *cli) leaf(use, key string, n int, more bool, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
+	cmd := c.group(use, key)
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) < n || (!more && len(args) > n) {
+			return fmt.Errorf("%w: posta %s", errUsage, use)
+		}
+		return nil
+	}
+	cmd.RunE = run
+	return cmd
+}
+
+// printJSON writes a value for programs.
+func (c *cli) printJSON(v any) error {
+	e := json.NewEncoder(c.out)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// say writes a text of the catalogue and a line end.
+func (c *cli) say(key string, args ...any) { fmt.Fprintln(c.out, c.lang.Say(key, args...)) }
+
+// table writes rows under a heading from the catalogue, columns parted by "|".
+func (c *cli) table(heading string, rows [][]string) {
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ReplaceAll(c.lang.Say(heading), "|", "\t"))
+	for _, r := range rows {
+		for i := range r {
+			r[i] = printable(r[i])
+		}
+		fmt.Fprintln(w, strings.Join(r, "\t"))
+	}
+	w.Flush()
+}
+
+// printable keeps what strangers sent from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+			return '?'
+		}
+		return r
+	}, s)
+}

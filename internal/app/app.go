@@ -1,0 +1,232 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"posta/internal/admit"
+	"posta/internal/certs"
+	"posta/internal/config"
+	"posta/internal/durable"
+	"posta/internal/intake"
+	"posta/internal/policy"
+	"posta/internal/resolver"
+)
+
+// Options are what a configuration file does not say: where the program runs.
+// The lab and the tests give their own; the zero value is the world.
+type Options struct {
+	Log *slog.Logger // nil means standard error as the configuration asks
+	// Listen opens a door's socket; nil means net.Listen, or the socket that
+	// systemd handed over.
+	Listen func(door, address string) (net.Listener, error)
+	// Dial opens connections to other servers; nil means the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Roots are the authorities that other servers' certificates are verified
+	// against; nil means the system's.
+	Roots *x509.CertPool
+	// Certificates are used instead of what the configuration says.
+	Certificates *certs.Manager
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Failpoints stop the program at named steps, for crash tests; nil is none.
+	Failpoints *durable.Failpoints
+	// LoginFailure is the time after which each failed login is answered; 0 means
+	// 1 s.
+	LoginFailure time.Duration
+	// Ready is told when every door is open.
+	Ready func(*Running)
+}
+
+// Running is a server with its doors open.
+type Running struct {
+	State  *State
+	Addrs  map[string]string // door → host:port
+	Certs  *certs.Manager
+	cfg    *config.Config
+	reload func(context.Context) error
+}
+
+// Reload reads again what can change without new sockets: certificates and the
+// directory.
+func (r *Running) Reload(ctx context.Context) error { return r.reload(ctx) }
+
+// drain is how long sessions and attempts may take to end.
+const drain = 30 * time.Second
+
+// server is the parts of a running server.
+type server struct {
+	cfg   *config.Config
+	opt   Options
+	log   *slog.Logger
+	state *State
+	certs *certs.Manager
+	dns   resolver.Resolver
+	login *admit.Authenticator
+	in    *intake.Intake
+	reg   *prometheus.Registry
+	trust []netip.Prefix
+	doors []door
+}
+
+// Run starts a server and blocks until the context ends, then stops it gently.
+// Order of start: state, certificates, judgement, doors, queue and jobs, ready.
+// Order of stop: doors stop listening, sessions and attempts end, state closes.
+func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
+	s := &server{cfg: cfg, opt: opt, log: opt.Log, reg: prometheus.NewRegistry()}
+	if s.log == nil {
+		s.log = NewLogger(cfg.Log)
+	}
+	if s.opt.Now == nil {
+		s.opt.Now = time.Now
+	}
+	if s.state, err = OpenState(ctx, cfg, opt.Failpoints); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.state.Close()) }()
+	if err := s.join(ctx); err != nil {
+		return err
+	}
+	if err := s.openDoors(); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// join makes the parts and gives them to each other.
+func (s *server) join(ctx context.Context) (err error) {
+	cfg := s.cfg
+	for _, n := range cfg.Network.Trusted {
+		p, err := config.ParsePrefix(n)
+		if err != nil {
+			return err
+		}
+		s.trust = append(s.trust, p)
+	}
+	if s.certs = s.opt.Certificates; s.certs == nil {
+		s.certs, err = certs.Open(certs.Config{
+			Certificate: cfg.TLS.Certificate, Key: cfg.TLS.Key, Dir: filepath.Join(cfg.Data, certDir),
+			Names: []string{cfg.Hostname, "localhost", "127.0.0.1"}, Now: s.opt.Now,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if s.dns, err = s.newResolver(); err != nil {
+		return err
+	}
+	s.login = admit.New(s.state.Directory, admit.Config{Failure: s.opt.LoginFailure, Now: s.opt.Now})
+	level, _ := policy.ParseLevel(cfg.Policy.Level) // checked with the configuration
+	s.in = intake.New(intake.Config{
+		Hostname: cfg.Hostname, WhyURL: "https://" + cfg.Hostname + "/why/", Level: level, Trusted: s.trust,
+		OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir),
+		Now: s.opt.Now, Log: s.log,
+	}, s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
+	if err := s.recoverUnconfirmed(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+// recoverUnconfirmed treats the accepts of the minutes before an unclean end as
+// those whose 250 may not have been read: no session outlives its idle limit.
+func (s *server) recoverUnconfirmed(ctx context.Context) error {
+	n, err := s.state.Store.RecoverUnconfirmed(ctx, s.opt.Now().Add(-15*time.Minute))
+	if err != nil {
+		return fmt.Errorf("unconfirmed accepts: %w", err)
+	}
+	if n > 0 {
+		s.log.InfoContext(ctx, "accepts whose reply may not have been read", "count", n)
+	}
+	return nil
+}
+
+func (s *server) newResolver() (resolver.Resolver, error) {
+	var servers []netip.AddrPort
+	for _, a := range s.cfg.DNS.Servers {
+		ap, err := netip.ParseAddrPort(a)
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, ap)
+	}
+	return resolver.New(resolver.Config{Servers: servers})
+}
+
+// ownIPs are the addresses that a stranger must not claim as its HELO.
+func (s *server) ownIPs() []netip.Addr {
+	var out []netip.Addr
+	for _, a := range s.cfg.Network.Public {
+		if ip, err := netip.ParseAddr(a); err == nil {
+			out = append(out, ip)
+		}
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return out
+	}
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok && !ip.Unmap().IsLoopback() {
+				out = append(out, ip.Unmap())
+			}
+		}
+	}
+	return out
+}
+
+// run owns every goroutine: doors, queue, jobs. The first that fails ends all.
+func (s *server) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	// What serves lives on after ctx until it is drained.
+	serving, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	for _, d := range s.doors {
+		g.Go(func() error { return d.serve(serving) })
+	}
+	g.Go(func() error { return s.housekeeping(ctx) })
+	g.Go(func() error {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		s.drain(grace)
+		cut()
+		return nil
+	})
+	if s.opt.Ready != nil {
+		s.opt.Ready(&Running{State: s.state, Addrs: s.addresses(), Certs: s.certs, cfg: s.cfg, reload: s.reload})
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (s *server) reload(ctx context.Context) error {
+	return errors.Join(s.certs.Reload(), s.state.Directory.Refresh(ctx))
+}
+
+// NewLogger writes to standard error as the configuration asks.
+func NewLogger(c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, o))
+}

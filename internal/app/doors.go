@@ -1,0 +1,274 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"posta/internal/admit"
+	"posta/internal/config"
+	"posta/internal/control"
+	"posta/internal/imapserver"
+	"posta/internal/intake"
+	"posta/internal/mail"
+	"posta/internal/mailbox"
+	"posta/internal/smtpserver"
+	"posta/internal/store"
+	"posta/internal/web"
+)
+
+// door is one open listener with what serves it.
+type door struct {
+	name     string
+	l        net.Listener
+	serve    func(ctx context.Context) error // until shutdown; nil then
+	shutdown func(ctx context.Context) error
+}
+
+// openDoors binds every socket before anything is served, so that a port that is
+// taken is told at once and nothing has to be undone.
+func (s *server) openDoors() (err error) {
+	defer func() {
+		if err != nil {
+			for _, d := range s.doors {
+				d.l.Close()
+			}
+		}
+	}()
+	for _, d := range s.cfg.Listen.All() {
+		if d.Address == "" {
+			continue
+		}
+		l, err := s.listen(d)
+		if err != nil {
+			return fmt.Errorf("listen.%s: %w", d.Name, err)
+		}
+		if err := s.add(d.Name, l); err != nil {
+			return err
+		}
+	}
+	return s.openLocal()
+}
+
+func (s *server) listen(d config.Door) (net.Listener, error) {
+	if s.opt.Listen != nil {
+		return s.opt.Listen(d.Name, d.Address)
+	}
+	if strings.HasPrefix(d.Address, "/") {
+		return control.Listen(d.Address)
+	}
+	return net.Listen("tcp", d.Address)
+}
+
+// openLocal opens the two unix sockets of the data folder.
+func (s *server) openLocal() error {
+	l, err := control.Listen(filepath.Join(s.cfg.Data, Socket))
+	if err != nil {
+		return err
+	}
+	ctl := &control.Server{House: s.state.House(), Log: s.log}
+	ctlCtx, stop := context.WithCancel(context.Background())
+	s.doors = append(s.doors, door{"control", l,
+		func(ctx context.Context) error { return ctl.Serve(ctlCtx, l) },
+		func(context.Context) error { stop(); return nil },
+	})
+	sl, err := control.Listen(filepath.Join(s.cfg.Data, SendmailSocket))
+	if err != nil {
+		return err
+	}
+	// Every user of the machine may submit; the kernel tells who it is.
+	if err := os.Chmod(filepath.Join(s.cfg.Data, SendmailSocket), 0o666); err != nil {
+		sl.Close()
+		return err
+	}
+	s.doors = append(s.doors, s.sendmailDoor(sl))
+	return nil
+}
+
+// add makes the server of a listener.
+func (s *server) add(name string, l net.Listener) error {
+	switch name {
+	case "smtp", "submission", "submissions", "lmtp":
+		s.doors = append(s.doors, s.smtpDoor(name, l))
+	case "imap", "imaps":
+		s.doors = append(s.doors, s.imapDoor(name, l))
+	case "http":
+		d, err := s.httpDoor(l)
+		if err != nil {
+			return err
+		}
+		s.doors = append(s.doors, d)
+	}
+	return nil
+}
+
+func (s *server) smtpConfig(d mail.Door) smtpserver.Config {
+	lim := s.cfg.Limits
+	b := smtpserver.DefaultBudget(d)
+	b.MessageBytes, b.Recipients, b.Messages = int64(lim.MessageSize), lim.Recipients, lim.MessagesPerConnection
+	c := smtpserver.Config{
+		Door: d, Hostname: s.cfg.Hostname, Budget: b, TLS: s.tls(),
+		Limits:  smtpserver.Limits{Connections: lim.Connections, PerNetwork: lim.PerNetwork},
+		Trusted: s.trusted, RequireTLS: true, Log: s.log,
+	}
+	for _, p := range s.cfg.Network.Proxy {
+		if n, err := config.ParsePrefix(p); err == nil {
+			c.ProxyFrom = append(c.ProxyFrom, n)
+		}
+	}
+	return c
+}
+
+func (s *server) smtpDoor(name string, l net.Listener) door {
+	var c smtpserver.Config
+	switch name {
+	case "smtp":
+		c = s.smtpConfig(mail.MX)
+	case "lmtp":
+		c = s.smtpConfig(mail.LMTP)
+	default:
+		c = s.smtpConfig(mail.Submission)
+		c.ImplicitTLS = name == "submissions"
+	}
+	srv := smtpserver.New(c, s.in)
+	return door{name, l, func(ctx context.Context) error { return ended(srv.Serve(ctx, l), smtpserver.ErrShutDown) }, srv.Shutdown}
+}
+
+// sendmailDoor speaks SMTP with programs of this machine, each known by its user.
+func (s *server) sendmailDoor(l net.Listener) door {
+	srv := smtpserver.New(s.smtpConfig(mail.Local), s.in)
+	serve := func(ctx context.Context) error {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return ended(err, net.ErrClosed)
+			}
+			uid, err := control.PeerUID(c)
+			if err != nil {
+				s.log.WarnContext(ctx, "local client without credentials", "err", err)
+				c.Close()
+				continue
+			}
+			client := mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: fmt.Sprintf("uid:%d", uid)}
+			go func() {
+				if err := srv.ServeConn(ctx, c, client); err != nil && !errors.Is(err, smtpserver.ErrShutDown) {
+					s.log.DebugContext(ctx, "local session", "err", err)
+				}
+			}()
+		}
+	}
+	return door{"sendmail", l, serve, func(ctx context.Context) error {
+		l.Close()
+		return srv.Shutdown(ctx) // waits for the sessions that Accept handed over
+	}}
+}
+
+func (s *server) imapDoor(name string, l net.Listener) door {
+	srv := &imapserver.Server{
+		Hostname: s.cfg.Hostname, TLSConfig: s.tls(), Auth: logins{s.login}, Store: s.state.Store,
+		Blobs: s.state.Blobs, Appender: appender{s.in}, Log: s.log, Now: s.opt.Now,
+	}
+	if name == "imaps" {
+		srv.TLS = imapserver.ImplicitTLS
+	}
+	return door{name, l, func(ctx context.Context) error { return ended(srv.Serve(ctx, l), imapserver.ErrServerClosed) }, srv.Shutdown}
+}
+
+// logins gives the reading doors the authenticator in their words.
+type logins struct{ a *admit.Authenticator }
+
+// Authenticate implements imapserver.Authenticator.
+func (l logins) Authenticate(ctx context.Context, remote netip.Addr, user, password string) (mailbox.AccountID, error) {
+	id, err := l.a.Login(ctx, remote, user, password)
+	switch {
+	case errors.Is(err, admit.ErrRefused):
+		return 0, imapserver.ErrRefused
+	case errors.Is(err, admit.ErrTryLater):
+		return 0, imapserver.ErrTryLater
+	}
+	return id.Account, err
+}
+
+// appender gives IMAP's APPEND the intake in its words.
+type appender struct{ in *intake.Intake }
+
+// Append implements imapserver.Appender.
+func (a appender) Append(ctx context.Context, m imapserver.Appending, body io.Reader) (store.Placed, error) {
+	return a.in.Append(ctx, intake.Stored{
+		Account: m.Account, Target: store.Target{ID: m.Mailbox}, Flags: m.Flags, Keywords: m.Keywords,
+		InternalDate: m.InternalDate, Size: m.Size,
+	}, body)
+}
+
+// tls makes one configuration for one door, so that the tickets of one service
+// do not open another.
+func (s *server) tls() func() *tls.Config {
+	c := s.certs.TLS()
+	return func() *tls.Config { return c }
+}
+
+func (s *server) httpDoor(l net.Listener) (door, error) {
+	h, err := web.New(web.Config{
+		Hostname: s.cfg.Hostname, House: s.state.House(), Ready: s.state.Store.Ping, Trusted: s.trusted,
+		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}), Log: s.log, Now: s.opt.Now,
+	})
+	if err != nil {
+		return door{}, err
+	}
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 32 << 10,
+	}
+	return door{"http", l, func(context.Context) error { return ended(srv.Serve(l), http.ErrServerClosed) }, srv.Shutdown}, nil
+}
+
+// trusted reports whether an address is loopback or of a listed network.
+func (s *server) trusted(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	for _, p := range s.trust {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// ended takes the error that only says that a door was shut.
+func ended(err, shut error) error {
+	if errors.Is(err, shut) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// drain shuts every door, the commands' last, so that an administrator can look
+// while sessions end.
+func (s *server) drain(ctx context.Context) {
+	for _, d := range s.doors {
+		if err := d.shutdown(ctx); err != nil {
+			s.log.WarnContext(ctx, "sessions were cut off", "door", d.name, "err", err)
+		}
+	}
+}
+
+// addresses tells where the doors are.
+func (s *server) addresses() map[string]string {
+	out := map[string]string{}
+	for _, d := range s.doors {
+		out[d.name] = d.l.Addr().String()
+	}
+	return out
+}

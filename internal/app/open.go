@@ -1,0 +1,102 @@
+// Package app makes a running server of a configuration: it opens the state,
+// joins the neighbours of each floor, opens the doors, and owns the order of
+// start and of stop (ARCHITECTURE.md has the list).
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"posta/internal/blob"
+	"posta/internal/blob/pack"
+	"posta/internal/command"
+	"posta/internal/config"
+	"posta/internal/directory"
+	"posta/internal/durable"
+	"posta/internal/store"
+	"posta/internal/store/sqlstore"
+)
+
+// Names in the data folder.
+const (
+	Socket         = "posta.sock"    // commands, see control
+	SendmailSocket = "sendmail.sock" // SMTP from local programs
+	metaDir        = "meta"          // SQLite
+	blobDir        = "blobs"         // packs
+	tempDir        = "tmp"           // spools of large messages, unlinked while open
+	certDir        = "certs"         // what ACME and self-signing keep
+)
+
+// State is what survives: metadata, bytes, and the directory's view of them.
+type State struct {
+	Store     store.Store
+	Blobs     blob.Store
+	Directory *directory.Directory
+	disk      *durable.OS
+}
+
+// OpenState opens the state of a node and makes it if there is none. One process
+// at a time can have a data folder open; the second is told so. fp may be nil.
+func OpenState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) (_ *State, err error) {
+	s := &State{}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	for _, d := range []string{cfg.Data, filepath.Join(cfg.Data, tempDir)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if s.disk, err = durable.OpenOS(cfg.Data); err != nil {
+		return nil, err
+	}
+	st, err := sqlstore.Open(ctx, sqlstore.Options{Dir: filepath.Join(cfg.Data, metaDir), Failpoints: fp})
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("%s is open in another posta; stop that one, or use its commands: %w", cfg.Data, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	s.Store = st
+	if s.Blobs, err = pack.Open(ctx, s.disk, blobDir, pack.Config{Failpoints: fp}); err != nil {
+		return nil, fmt.Errorf("message bytes: %w", err)
+	}
+	if s.Directory, err = directory.Open(ctx, s.Store); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// House is the state as commands see it.
+func (s *State) House() *command.House {
+	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory}
+}
+
+// Close closes what is open, bytes last, since metadata refers to them.
+func (s *State) Close() error {
+	var errs []error
+	if s.Store != nil {
+		errs = append(errs, s.Store.Close())
+	}
+	if s.Blobs != nil {
+		errs = append(errs, s.Blobs.Close())
+	}
+	if s.disk != nil {
+		errs = append(errs, s.disk.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// OpenHouse opens an idle data folder for commands.
+func OpenHouse(ctx context.Context, cfg *config.Config) (*command.House, func(), error) {
+	s, err := OpenState(ctx, cfg, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.House(), func() { s.Close() }, nil
+}

@@ -1,0 +1,299 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"posta/internal/blob"
+	"posta/internal/directory"
+	"posta/internal/filing"
+	"posta/internal/finding"
+	"posta/internal/mail"
+	"posta/internal/mailbox"
+	"posta/internal/policy"
+	"posta/internal/smtp"
+	"posta/internal/store"
+	"posta/internal/trace"
+)
+
+// lifetime is how long a message may wait in the queue (RFC 5321 §4.5.4.1).
+const lifetime = 5 * 24 * time.Hour
+
+// Commit judges the whole message, files it and makes all of it durable, then
+// answers (DESIGN §2.5).
+func (k *sink) Commit(ctx context.Context) []smtp.Reply {
+	defer k.spool.free()
+	in, e := k.s.in, k.env
+	f, err := k.read(ctx)
+	if err != nil {
+		in.cfg.Log.ErrorContext(ctx, "message not read back", "id", e.ID.String(), "err", err)
+		return k.answer(in.storeReply(e.ID, err))
+	}
+	sum := k.spool.sum()
+	set, asked := k.judge(ctx, f)
+	verdicts := k.decide(set, asked)
+	rec := k.record(f, set, sum, verdicts)
+	if refusal := k.refused(verdicts, set); refusal != nil {
+		rec.Stage, rec.Reply = trace.AtData, refusal.String()
+		in.store.KeepRefused(rec.Encode())
+		return k.answer(*refusal)
+	}
+	replies := k.keep(ctx, f, sum, verdicts, rec)
+	k.s.endTransaction()
+	return replies
+}
+
+// answer repeats a reply for each recipient where the protocol wants one each.
+func (k *sink) answer(r smtp.Reply) []smtp.Reply {
+	if k.env.Client.Door != mail.LMTP {
+		return []smtp.Reply{r}
+	}
+	out := make([]smtp.Reply, len(k.env.Recipients))
+	for i := range out {
+		out[i] = r
+	}
+	return out
+}
+
+// decide asks policy for each recipient. Over SMTP there is one reply for all:
+// when some accept, a recipient whose verdict is refusal gets the message in
+// Junk, never a bounce (DESIGN §2.5).
+func (k *sink) decide(set *finding.Set, asked mail.Action) []mail.Verdict {
+	out := make([]mail.Verdict, len(k.env.Recipients))
+	accepts := false
+	for i, r := range k.env.Recipients {
+		out[i] = policy.Fold(set, policy.Facts{
+			Class: k.env.Client.Class, Level: k.s.in.cfg.Level, DMARC: asked, Postmaster: directory.IsPostmaster(r.Address),
+		})
+		accepts = accepts || out[i].Action < mail.Defer
+	}
+	if accepts && k.env.Client.Door != mail.LMTP {
+		for i := range out {
+			if out[i].Action >= mail.Defer {
+				out[i].Action = mail.Quarantine
+			}
+		}
+	}
+	return out
+}
+
+// refused gives the reply when no recipient takes the message.
+func (k *sink) refused(verdicts []mail.Verdict, set *finding.Set) *smtp.Reply {
+	for _, v := range verdicts {
+		if v.Action < mail.Defer {
+			return nil
+		}
+	}
+	return k.s.in.verdictReply(k.env.ID, verdicts[0], set, "")
+}
+
+// keep commits the message and answers for it.
+func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail.Verdict, rec *trace.Record) []smtp.Reply {
+	in, e := k.s.in, k.env
+	keys := confirmKeys(e, sum)
+	repeated, err := in.store.Repeated(ctx, keys)
+	if err != nil {
+		return k.answer(in.storeReply(e.ID, err))
+	}
+	fresh := dropRepeated(verdicts, repeated)
+	done := smtp.New(250, "2.0.0", "Ok: queued as "+e.ID.String())
+	if fresh == 0 {
+		// RFC 1047: the client sends again what we have, since it never read our
+		// reply. It reads it now.
+		return k.answers(done, verdicts, repeated)
+	}
+	a, err := k.accept(f, sum, verdicts, keys, rec, done)
+	if err == nil {
+		_, err = in.commit(ctx, a, k.spool.body())
+	}
+	if err != nil {
+		in.cfg.Log.ErrorContext(ctx, "message not kept", "id", e.ID.String(), "err", err)
+		return k.answer(in.storeReply(e.ID, err))
+	}
+	k.s.last = &accepted{e.ID, keys}
+	return k.answers(done, verdicts, repeated)
+}
+
+// dropRepeated marks recipients that have the message already and counts the
+// others.
+func dropRepeated(verdicts []mail.Verdict, repeated []bool) (fresh int) {
+	for i := range verdicts {
+		if repeated[i] {
+			verdicts[i] = mail.Verdict{Action: mail.Reject} // filed nowhere; answered as delivered
+		} else if verdicts[i].Action < mail.Defer {
+			fresh++
+		}
+	}
+	return fresh
+}
+
+// answers is one reply, or for LMTP one for each recipient.
+func (k *sink) answers(done smtp.Reply, verdicts []mail.Verdict, repeated []bool) []smtp.Reply {
+	out := k.answer(done)
+	if k.env.Client.Door != mail.LMTP {
+		return out
+	}
+	for i, v := range verdicts {
+		if v.Action >= mail.Defer && !repeated[i] {
+			out[i] = *k.s.in.verdictReply(k.env.ID, v, &finding.Set{}, "<"+k.env.Recipients[i].Address.String()+">")
+		}
+	}
+	return out
+}
+
+// confirmKeys recognise a repeat: client class, reverse-path, recipient and the
+// bytes as received (DESIGN §2.7).
+func confirmKeys(e *mail.Envelope, sum [32]byte) []store.ConfirmKey {
+	out := make([]store.ConfirmKey, len(e.Recipients))
+	var b []byte
+	for i, r := range e.Recipients {
+		b = append(b[:0], byte(e.Client.Class))
+		b = append(e.ReversePath.AppendTo(b), 0)
+		b = append(r.Address.Fold().AppendTo(b), 0)
+		b = append(b, sum[:]...)
+		h := sha256.Sum256(b)
+		copy(out[i][:], h[:])
+	}
+	return out
+}
+
+// accept builds the transaction from the effects that filing gives.
+func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []store.ConfirmKey, rec *trace.Record, done smtp.Reply) (*store.Accept, error) {
+	in, e := k.s.in, k.env
+	p, err := k.prefix(f, verdicts)
+	if err != nil {
+		return nil, err
+	}
+	if p.edited {
+		sum = k.spool.sum()
+	}
+	now := in.cfg.Now()
+	a := &store.Accept{ID: e.ID, Confirm: keys}
+	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: k.spool.size, SHA256: sum}
+	var out store.Enqueue
+	for _, ef := range filing.File(k.tx.view, e, verdicts) {
+		switch ef.Kind {
+		case mail.Append:
+			a.Deliveries = append(a.Deliveries, delivery(p.stored, ef))
+		case mail.Enqueue:
+			out.Recipients = append(out.Recipients, store.QueueTo{
+				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
+			})
+		}
+		rec.To[ef.Recipient].Effects = append(rec.To[ef.Recipient].Effects, in.effectText(k.tx, ef))
+	}
+	if len(out.Recipients) > 0 {
+		out.ReversePath = e.ReversePath.String()
+		out.Prefix, out.Skip = p.outgoing, p.skip
+		out.EnvID, out.RetFull, out.UTF8, out.RequireTLS = e.EnvID, e.RetFull, e.UTF8, e.RequireTLS
+		out.EightBit = f.defects.Has(message8Bit) || e.EightBit
+		out.Account, out.Expires = AccountID(e.Client.Account), now.Add(lifetime)
+		a.Enqueues = []store.Enqueue{out}
+	}
+	rec.Stage, rec.Reply = trace.Accepted, done.String()
+	t := rec.Encode()
+	a.Trace = &t
+	return a, nil
+}
+
+// delivery is the placement that an effect asks for.
+func delivery(common store.Delivery, ef mail.Effect) store.Delivery {
+	d := common
+	d.Account, d.Keywords = AccountID(ef.Account), ef.Keywords
+	d.Target = store.Target{Role: mailbox.Inbox}
+	if ef.Junk {
+		d.Target.Role = mailbox.Junk
+	}
+	if ef.Mailbox != "" {
+		d.Target = store.Target{Name: ef.Mailbox}
+	}
+	return d
+}
+
+// effectText is an effect in words, for the trace.
+func (in *Intake) effectText(tx *transaction, ef mail.Effect) string {
+	via := ""
+	for _, v := range ef.Via {
+		via += v + " → "
+	}
+	switch ef.Kind {
+	case mail.Append:
+		where := mailbox.Inbox
+		if ef.Junk {
+			where = mailbox.Junk
+		}
+		login := ""
+		if acc := tx.view.Account(AccountID(ef.Account)); acc != nil {
+			login = acc.Login
+		}
+		return via + login + " → " + where.String()
+	case mail.Enqueue:
+		return via + "queue → " + ef.To.String()
+	}
+	return "dropped"
+}
+
+// commit makes the bytes durable, then everything that refers to them. When the
+// database's answer was lost it is asked whether it has the accept; then it is
+// not known where the deliveries went, and placed is nil.
+func (in *Intake) commit(ctx context.Context, a *store.Accept, body blob.Body) (placed []store.Placed, err error) {
+	locs, err := in.blobs.Put(ctx, []blob.Record{{ID: a.Blob.ID, SHA256: a.Blob.SHA256, Accept: in.acceptRecord(a), Body: body}})
+	if err != nil {
+		return nil, err
+	}
+	a.Blob.At = locs[0]
+	placed, err = in.store.Accept(ctx, a)
+	if !errors.Is(err, store.ErrUnknown) {
+		return placed, err
+	}
+	there, askErr := in.store.Accepted(ctx, a.ID)
+	if askErr != nil {
+		return nil, errors.Join(err, askErr)
+	}
+	if there {
+		return nil, nil
+	}
+	return nil, store.ErrTemporary
+}
+
+// acceptRecord says beside the bytes where the message belongs.
+func (in *Intake) acceptRecord(a *store.Accept) []byte {
+	view := in.dir.View()
+	r := store.AcceptRecord{Accept: a.ID, At: in.cfg.Now().UTC()}
+	for _, d := range a.Deliveries {
+		p := store.AcceptPlace{Role: d.Target.Role.String(), Mailbox: d.Target.Name, Keywords: d.Keywords, Flags: uint8(d.Flags)}
+		if acc := view.Account(d.Account); acc != nil {
+			p.Login = acc.Login
+		}
+		r.Deliveries = append(r.Deliveries, p)
+		r.Prefix, r.Skip = d.Prefix, d.Skip
+	}
+	for _, q := range a.Enqueues {
+		r.From = q.ReversePath
+		for _, t := range q.Recipients {
+			r.Queued = append(r.Queued, store.AcceptForward{Address: t.Address, Domain: t.Domain})
+		}
+		if len(a.Deliveries) == 0 {
+			r.Prefix, r.Skip = q.Prefix, q.Skip
+		}
+	}
+	return r.Encode()
+}
+
+// record begins the trace of the transaction.
+func (k *sink) record(f *facts, set *finding.Set, sum [32]byte, verdicts []mail.Verdict) *trace.Record {
+	r := k.s.baseRecord(k.env)
+	r.Author, r.Subject = f.author, f.tree.Envelope.Subject
+	r.MessageID = f.tree.Envelope.MessageID
+	r.Size, r.SHA256 = k.spool.size, hex.EncodeToString(sum[:])
+	r.Findings = *set
+	for i, to := range k.env.Recipients {
+		v := verdicts[i]
+		r.To = append(r.To, trace.Recipient{Address: to.Address.String(), Action: v.Action.String(), Check: v.Check})
+	}
+	r.To = append(r.To, k.tx.refused...)
+	return r
+}

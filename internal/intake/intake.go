@@ -1,0 +1,81 @@
+// Package intake is the way of a message from the door to the disk (DESIGN §2):
+// it makes findings, folds them into one verdict for each recipient, files, and
+// commits bytes, placements, queue entries and trace together, before the client
+// reads 250.
+//
+// One Intake serves every SMTP door. The files follow the way: session.go
+// (connection and envelope), judge.go (the list of what runs, and when),
+// message.go (after the dot), prefix.go (the header fields that we add),
+// commit.go (the accept transaction).
+package intake
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"posta/internal/admit"
+	"posta/internal/blob"
+	"posta/internal/directory"
+	"posta/internal/dkim"
+	"posta/internal/dnsbl"
+	"posta/internal/policy"
+	"posta/internal/resolver"
+	"posta/internal/store"
+)
+
+// Store is what intake asks of the state.
+type Store interface {
+	store.Acceptor
+	KeepRefused(store.TraceRecord)
+	Usage(ctx context.Context, a AccountID) (octets, messages, quota int64, err error)
+}
+
+// Config of an Intake.
+type Config struct {
+	Hostname string           // our fully qualified name
+	WhyURL   string           // what a trace id is appended to, "https://mail.example.org/why/"
+	Level    policy.Level     // how strict we are with strangers
+	Trusted  []netip.Prefix   // the local network besides loopback
+	OwnIPs   []netip.Addr     // our addresses as others see them
+	Lists    []string         // blocklist zones to ask; none is fine
+	MaxHops  int              // Received fields; 0 means 50
+	TempDir  string           // for messages above 1 MiB; "" is the system's
+	Judge    time.Duration    // the longest wait for DNS in judging; 0 means 10 s
+	Now      func() time.Time // nil means time.Now
+	Log      *slog.Logger     // nil discards
+}
+
+// Intake implements smtpserver.Backend.
+type Intake struct {
+	cfg   Config
+	dir   *directory.Directory
+	store Store
+	blobs blob.Store
+	dns   resolver.Resolver
+	login *admit.Authenticator
+	keys  *dkim.KeyCache
+	lists *dnsbl.Checker
+	quota *reservations
+}
+
+// New joins the parts.
+func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns resolver.Resolver, login *admit.Authenticator) *Intake {
+	if cfg.MaxHops <= 0 {
+		cfg.MaxHops = 50
+	}
+	if cfg.Judge <= 0 {
+		cfg.Judge = 10 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Intake{
+		cfg: cfg, dir: dir, store: st, blobs: blobs, dns: dns, login: login,
+		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(),
+	}
+}

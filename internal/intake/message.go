@@ -1,0 +1,191 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"posta/internal/addr"
+	"posta/internal/dkim"
+	"posta/internal/durable"
+	"posta/internal/mail"
+	"posta/internal/message"
+	"posta/internal/resolver"
+	"posta/internal/smtp"
+	"posta/internal/smtpserver"
+	"posta/internal/store"
+)
+
+// sink takes the bytes of one message while they arrive: it keeps them, hashes
+// them, parses their structure and computes the body hashes of their signatures
+// in one pass.
+type sink struct {
+	s      *session
+	tx     *transaction
+	env    *mail.Envelope
+	spool  *spool
+	parser *message.Parser
+
+	header   int // where the body begins, -1 until the header has ended
+	verifier *dkim.Verifier
+}
+
+// Data implements smtpserver.Session.
+func (s *session) Data(ctx context.Context, e *mail.Envelope) (smtpserver.Sink, *smtp.Reply) {
+	return &sink{
+		s: s, tx: s.tx, env: e, spool: newSpool(s.in.cfg.TempDir),
+		parser: message.NewParser(message.Budget{}), header: -1,
+	}, nil
+}
+
+// Write takes the next bytes. An error is the disk's, with its reply.
+func (k *sink) Write(p []byte) (int, error) {
+	from := int(min(k.spool.size, inMemory))
+	if _, err := k.spool.Write(p); err != nil {
+		if durable.IsFull(err) {
+			err = errors.Join(store.ErrFull, err)
+		}
+		k.s.in.cfg.Log.Error("spool", "err", err)
+		return 0, k.s.in.storeReply(k.env.ID, err)
+	}
+	k.parser.Write(p)
+	switch {
+	case k.verifier != nil:
+		k.verifier.Write(p)
+	case k.header < 0 && k.spool.file == nil:
+		k.findHeader(from)
+	}
+	return len(p), nil
+}
+
+var endOfHeader = []byte("\r\n\r\n")
+
+// findHeader looks for the end of the header in what has arrived, and begins to
+// verify the signatures when it is there. from is where the new bytes begin.
+func (k *sink) findHeader(from int) {
+	all := *k.spool.mem
+	start := max(0, from-len(endOfHeader)+1)
+	i := bytes.Index(all[start:], endOfHeader)
+	if i < 0 {
+		return
+	}
+	k.header = start + i + len(endOfHeader)
+	if k.env.Client.Class == mail.Authenticated {
+		return
+	}
+	// The header is copied: the spool's memory may move while keys are awaited.
+	h := bytes.Clone(all[:k.header])
+	v := dkim.NewVerifier(h, dkim.VerifyOptions{Lookup: k.s.in.lookupTXT, Keys: k.s.in.keys, Now: k.s.in.cfg.Now()})
+	if v.Signatures() == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), k.s.in.cfg.Judge)
+	context.AfterFunc(ctx, cancel)
+	v.Start(ctx)
+	v.Write(all[k.header:])
+	k.verifier = v
+}
+
+// Abort forgets the message.
+func (k *sink) Abort() {
+	if k.verifier != nil {
+		k.verifier.Close()
+	}
+	k.spool.free()
+	k.s.tx = k.tx
+}
+
+// facts are what intake reads out of a message.
+type facts struct {
+	header  message.Header
+	tree    *message.Part
+	hops    int
+	from    []string // domains of the From field, "" for an address without one
+	author  string   // for the trace
+	dkim    []dkim.Result
+	signed  bool
+	defects message.Defects
+}
+
+// maxAuthors bounds the From addresses that are looked at.
+const maxAuthors = 50
+
+// read gathers the facts. The header is what lies before the body, or, for what
+// has no empty line, the part that is one.
+func (k *sink) read(ctx context.Context) (*facts, error) {
+	tree, err := k.parser.Close()
+	if err != nil {
+		return nil, err
+	}
+	n := tree.Body
+	if k.header >= 0 {
+		n = int64(k.header)
+	}
+	head, err := readRange(k.spool.body(), 0, n)
+	if err != nil {
+		return nil, err
+	}
+	f := &facts{header: head, tree: tree}
+	f.defects = message.Inspect(f.header) | tree.Defects
+	for fd := range f.header.Fields() {
+		if fd.Is("Received") {
+			f.hops++
+		}
+	}
+	f.readAuthors()
+	if k.verifier != nil {
+		f.dkim, f.signed = k.verifier.Finish(ctx), true
+	}
+	return f, nil
+}
+
+// readAuthors takes the domains of every From field, for DMARC (RFC 9989
+// §5.3.1).
+func (f *facts) readAuthors() {
+	for fd := range f.header.All("From") {
+		entries, _ := addr.ParseList(fd.Value(), maxAuthors)
+		for _, e := range entries {
+			a, err := e.Address()
+			if err != nil {
+				f.from = append(f.from, "")
+				continue
+			}
+			f.from = append(f.from, string(a.Domain))
+			if f.author != "" {
+				f.author += ", "
+			}
+			f.author += a.String()
+		}
+	}
+}
+
+func readRange(r io.ReaderAt, off, n int64) ([]byte, error) {
+	b := make([]byte, n)
+	if m, err := r.ReadAt(b, off); int64(m) < n {
+		return nil, err
+	}
+	return b, nil
+}
+
+// lookupTXT adapts the resolver to the evaluators that ask for text only.
+func (in *Intake) lookupTXT(ctx context.Context, name string) ([]string, bool, error) {
+	r, err := in.dns.LookupTXT(ctx, name)
+	if err != nil {
+		if !resolver.Temporary(err) {
+			return nil, false, nil // a name that cannot exist has no records
+		}
+		return nil, false, err
+	}
+	return r.Records, len(r.Records) > 0, nil
+}
+
+// date is the Date field's time, zero if it cannot be read.
+func (f *facts) date() time.Time {
+	t, err := message.ParseDate(f.tree.Envelope.Date)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

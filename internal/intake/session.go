@@ -1,0 +1,279 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"posta/internal/addr"
+	"posta/internal/admit"
+	"posta/internal/directory"
+	"posta/internal/filing"
+	"posta/internal/finding"
+	"posta/internal/mail"
+	"posta/internal/policy"
+	"posta/internal/sasl"
+	"posta/internal/smtp"
+	"posta/internal/smtpserver"
+	"posta/internal/store"
+	"posta/internal/trace"
+)
+
+// session is one connection. Its methods are called from one goroutine.
+type session struct {
+	in     *Intake
+	client *mail.Client
+	judge  connJudge // findings about the connection, running beside the dialogue
+	noted  []finding.Finding
+	tx     *transaction
+	last   *accepted // the last acceptance, until it is known that its 250 was read
+}
+
+// transaction is one envelope, from MAIL on.
+type transaction struct {
+	env      *mail.Envelope
+	view     *directory.View // one view for the whole transaction
+	judge    txJudge
+	set      *finding.Set // connection and envelope, once they were awaited
+	refused  []trace.Recipient
+	reserved []reservation
+}
+
+type reservation struct {
+	account AccountID
+	octets  int64
+}
+
+// accepted remembers what to do if the client never read our 250.
+type accepted struct {
+	id   mail.ID
+	keys []store.ConfirmKey
+}
+
+// Open implements smtpserver.Backend. Judgement of strangers begins here.
+func (in *Intake) Open(_ context.Context, c *mail.Client) (smtpserver.Session, *smtp.Reply) {
+	if c.Class < mail.LocalNetwork && in.isLocal(c.IP) {
+		c.Class = mail.LocalNetwork
+	}
+	s := &session{in: in, client: c}
+	s.judge.begin(in, c)
+	return s, nil
+}
+
+// isLocal reports whether an address is loopback or of a network that the
+// administrator listed.
+func (in *Intake) isLocal(ip netip.Addr) bool {
+	if ip.IsLoopback() {
+		return true
+	}
+	for _, p := range in.cfg.Trusted {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Hello begins the judgement of the name.
+func (s *session) Hello(_ context.Context, c *mail.Client) *smtp.Reply {
+	s.judge.hello(s.in, c)
+	return nil
+}
+
+// Authenticate verifies a password; the authenticator delays failures itself.
+func (s *session) Authenticate(ctx context.Context, c *mail.Client, a sasl.Credentials) *smtp.Reply {
+	id, err := s.in.login.Login(ctx, c.IP, a.User, a.Password)
+	switch {
+	case err == nil:
+		c.Login, c.Account, c.Class = id.Login, int64(id.Account), mail.Authenticated
+		return nil
+	case errors.Is(err, admit.ErrRefused):
+		s.keepRefusal(trace.AtConnect, finding.Of(finding.AuthFailed, finding.Fail, ""), "535 5.7.8 authentication failed")
+		r := smtp.New(535, "5.7.8", "Address or password is wrong")
+		return &r
+	}
+	r := smtp.New(454, "4.7.0", "Cannot verify passwords now, try again later")
+	return &r
+}
+
+// Mail begins a transaction.
+func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
+	if e.ID.IsZero() {
+		e.ID = mail.NewID(s.in.cfg.Now())
+	}
+	tx := &transaction{env: e, view: s.in.dir.View()}
+	s.tx = tx
+	if e.Client.Door == mail.Submission {
+		if r := s.maySend(e); r != nil {
+			return r
+		}
+	}
+	tx.judge.begin(s.in, e)
+	return nil
+}
+
+// maySend holds our users to their own addresses (RFC 6409 §6.1).
+func (s *session) maySend(e *mail.Envelope) *smtp.Reply {
+	if e.Client.Class < mail.LocalNetwork {
+		return s.in.refusal(e.ID, finding.AuthRequired, 530, "", "Log in first")
+	}
+	from := e.ReversePath
+	if e.Client.Account == 0 || from.IsZero() || s.tx.view.MayUse(AccountID(e.Client.Account), from) {
+		return nil
+	}
+	return s.in.refusal(e.ID, finding.SenderForeign, 553, "<"+from.String()+">", fmt.Sprintf("not an address of %s", e.Client.Login))
+}
+
+// Rcpt answers for one forward-path: whether it is ours, whether it exists,
+// whether policy takes mail from this client, whether there is room.
+func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) *smtp.Reply {
+	reply := s.whereTo(e, r.Address)
+	if reply == nil {
+		reply = s.byPolicy(ctx, e, r.Address)
+	}
+	if reply == nil {
+		reply = s.room(ctx, e, r.Address)
+	}
+	if reply != nil {
+		s.tx.refused = append(s.tx.refused, trace.Recipient{
+			Address: r.Address.String(), Action: actionOf(reply), Check: reply.Check, Reply: reply.String(),
+		})
+	}
+	return reply
+}
+
+func actionOf(r *smtp.Reply) string {
+	if r.Temporary() {
+		return mail.Defer.String()
+	}
+	return mail.Reject.String()
+}
+
+// whereTo refuses relaying and addresses that do not exist. The old routes
+// through a relay (user%dom@here, a!b, quoted @) are refused as what they are,
+// whatever the directory holds.
+func (s *session) whereTo(e *mail.Envelope, a addr.Address) *smtp.Reply {
+	subject := "<" + a.String() + ">"
+	authenticated := e.Client.Class == mail.Authenticated
+	switch filing.Ask(s.tx.view, a) {
+	case filing.Here:
+		return nil
+	case filing.Elsewhere:
+		if authenticated {
+			return nil
+		}
+	case filing.Looping:
+		return s.in.refusal(e.ID, finding.LoopHops, 550, subject, "the alias leads only to itself")
+	case filing.Unknown:
+		if !addr.LegacyRoute(a.Local) || authenticated {
+			return s.in.refusal(e.ID, finding.RcptUnknown, 550, subject, "no such recipient here")
+		}
+	}
+	return s.in.refusal(e.ID, finding.RelayDenied, 554, subject, "Relay access denied")
+}
+
+// byPolicy waits for what is known of connection and envelope and asks policy.
+// postmaster@ and abuse@ are let through by policy itself.
+func (s *session) byPolicy(ctx context.Context, e *mail.Envelope, a addr.Address) *smtp.Reply {
+	if s.tx.set == nil {
+		s.tx.set = s.findings(ctx)
+	}
+	v := policy.Fold(s.tx.set, policy.Facts{
+		Class: e.Client.Class, Level: s.in.cfg.Level, Postmaster: directory.IsPostmaster(a),
+	})
+	if v.Action != mail.Defer && v.Action != mail.Reject {
+		return nil
+	}
+	return s.in.verdictReply(e.ID, v, s.tx.set, "<"+a.String()+">")
+}
+
+// findings awaits the evaluators of connection and envelope.
+func (s *session) findings(ctx context.Context) *finding.Set {
+	ctx, cancel := context.WithTimeout(ctx, s.in.cfg.Judge)
+	defer cancel()
+	set := &finding.Set{}
+	for _, f := range s.noted {
+		set.Add(f)
+	}
+	s.tx.judge.results = s.judge.await(ctx, set, s.client)
+	s.tx.judge.await(ctx, set, s.tx.env)
+	return set
+}
+
+// room reserves SIZE octets for accounts that have a quota.
+func (s *session) room(ctx context.Context, e *mail.Envelope, a addr.Address) *smtp.Reply {
+	targets, err := s.tx.view.Resolve(a)
+	if err != nil {
+		return nil // a remote address of an authenticated client
+	}
+	for _, t := range targets {
+		acc := s.tx.view.Account(t.Account)
+		if acc == nil || acc.Quota == 0 {
+			continue
+		}
+		ok, err := s.in.quota.take(ctx, s.in.store, t.Account, max(e.Size, 1))
+		if err != nil {
+			r := s.in.storeReply(e.ID, err)
+			return &r
+		}
+		if !ok {
+			return s.in.refusal(e.ID, finding.RcptFull, 452, "<"+a.String()+">", "the mailbox is full")
+		}
+		s.tx.reserved = append(s.tx.reserved, reservation{t.Account, max(e.Size, 1)})
+	}
+	return nil
+}
+
+// Notice turns what the engine saw into findings.
+func (s *session) Notice(n smtpserver.Notice) {
+	check, ok := notices[n.Kind]
+	if !ok {
+		return
+	}
+	f := finding.Of(check, finding.Fail, "", "seen", n.Detail)
+	s.noted = append(s.noted, f)
+	if s.tx != nil && s.tx.set != nil {
+		s.tx.set.Add(f)
+	}
+}
+
+// Delivered: the client read our 250, so a repeat would be a new message.
+func (s *session) Delivered() { s.last = nil }
+
+// Reset ends a transaction that did not end in acceptance.
+func (s *session) Reset(context.Context) {
+	if tx := s.tx; tx != nil {
+		if len(tx.refused) > 0 {
+			last := tx.refused[len(tx.refused)-1]
+			s.keepTransaction(trace.AtRcpt, tx, last.Reply)
+		}
+		s.endTransaction()
+	}
+}
+
+// endTransaction gives back what the transaction held.
+func (s *session) endTransaction() {
+	if s.tx == nil {
+		return
+	}
+	for _, r := range s.tx.reserved {
+		s.in.quota.give(r.account, r.octets)
+	}
+	s.tx.judge.end()
+	s.tx = nil
+}
+
+// Close ends the connection. What the client may not have learnt is remembered,
+// so that a repeat is recognised (RFC 1047).
+func (s *session) Close(ctx context.Context, why smtpserver.CloseReason) {
+	s.Reset(ctx)
+	s.judge.end()
+	if s.last == nil || !why.Unconfirmed {
+		return
+	}
+	err := s.in.store.Unconfirmed(ctx, s.last.id, s.last.keys, s.in.cfg.Now())
+	if err != nil {
+		s.in.cfg.Log.ErrorContext(ctx, "unconfirmed accept not remembered", "id", s.last.id.String(), "err", err)
+	}
+}

@@ -1,0 +1,55 @@
+package intake
+
+import (
+	"posta/internal/finding"
+	"posta/internal/mail"
+	"posta/internal/trace"
+)
+
+// baseRecord has what is known of the connection and the envelope.
+func (s *session) baseRecord(e *mail.Envelope) *trace.Record {
+	c := &e.Client
+	r := &trace.Record{
+		ID: e.ID, At: e.Received, Door: c.Door.String(), Class: c.Class.String(),
+		Port: c.Port, PTR: s.judge.name(), HELO: c.HELO, TLS: c.TLS.Version, Login: c.Login,
+		From: e.ReversePath.String(), Level: s.in.cfg.Level.String(),
+	}
+	if c.IP.IsValid() {
+		r.IP = c.IP.String()
+	}
+	if r.At.IsZero() {
+		r.At = e.ID.Time()
+	}
+	return r
+}
+
+// keepTransaction records a transaction that ended without an acceptance.
+func (s *session) keepTransaction(stage trace.Stage, tx *transaction, reply string) {
+	r := s.baseRecord(tx.env)
+	r.Stage, r.Reply, r.To = stage, reply, tx.refused
+	if tx.set != nil {
+		r.Findings = *tx.set
+	}
+	s.addDeciding(r)
+	s.in.store.KeepRefused(r.Encode())
+}
+
+// addDeciding gives the checks that refused a recipient without having been
+// evaluated (relaying, unknown addresses) their finding.
+func (s *session) addDeciding(r *trace.Record) {
+	for _, to := range r.To {
+		id := finding.ID(to.Check)
+		if id != "" && r.Findings.Outcome(id) == finding.NotApplicable {
+			r.Findings.Add(finding.Of(id, finding.Fail, to.Address))
+		}
+	}
+}
+
+// keepRefusal records a refusal before any envelope.
+func (s *session) keepRefusal(stage trace.Stage, f finding.Finding, reply string) {
+	e := &mail.Envelope{ID: mail.NewID(s.in.cfg.Now()), Client: *s.client}
+	r := s.baseRecord(e)
+	r.Stage, r.Reply = stage, reply
+	r.Findings.Add(f)
+	s.in.store.KeepRefused(r.Encode())
+}

@@ -1,0 +1,91 @@
+// Package words has what Posta says to people, in English and Spanish, from
+// catalogues (texts/*.json). What a mail server says to another server (SMTP
+// replies) is not here: that is ASCII English with a reason code.
+package words
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+)
+
+//go:embed texts/*.json
+var files embed.FS
+
+// Languages lists the languages, the default first.
+func Languages() []string { return []string{"en", "es"} }
+
+var load = sync.OnceValues(func() (map[string]map[string]string, error) {
+	all := map[string]map[string]string{}
+	for _, lang := range Languages() {
+		b, err := files.ReadFile("texts/" + lang + ".json")
+		if err != nil {
+			return nil, err
+		}
+		m := map[string]string{}
+		if err := json.Unmarshal(b, &m); err != nil {
+			return nil, fmt.Errorf("texts/%s.json: %w", lang, err)
+		}
+		all[lang] = m
+	}
+	return all, nil
+})
+
+// Lang is a language that Posta speaks; the zero value is English.
+type Lang string
+
+// Parse takes "es", "es_ES.UTF-8", "es-MX"; what is not spoken is English.
+func Parse(s string) Lang {
+	s, _, _ = strings.Cut(s, ".")
+	s, _, _ = strings.Cut(strings.ReplaceAll(s, "-", "_"), "_")
+	for _, l := range Languages() {
+		if strings.EqualFold(l, s) {
+			return Lang(l)
+		}
+	}
+	return "en"
+}
+
+// FromEnvironment is the language that the user's environment asks for (POSIX:
+// LC_ALL before LC_MESSAGES before LANG).
+func FromEnvironment() Lang {
+	for _, k := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := os.Getenv(k); v != "" {
+			return Parse(v)
+		}
+	}
+	return "en"
+}
+
+// Say is the text of a key with its arguments put in (fmt verbs, with explicit
+// indexes where the languages differ in order). A key that does not exist is
+// shown as it is; a test keeps the catalogues complete.
+func (l Lang) Say(key string, args ...any) string {
+	all, err := load()
+	if err != nil {
+		return key
+	}
+	text, ok := all[string(l)][key]
+	if !ok {
+		if text, ok = all["en"][key]; !ok {
+			return key
+		}
+	}
+	if len(args) == 0 {
+		return text
+	}
+	return fmt.Sprintf(text, args...)
+}
+
+// Has reports whether a key exists.
+func Has(key string) bool {
+	all, err := load()
+	if err != nil {
+		return false
+	}
+	_, ok := all["en"][key]
+	return ok
+}
