@@ -40,6 +40,7 @@ func Run(t *testing.T, open Open) {
 		{"Quota", testQuota},
 		{"BlobsOfMail", testBlobsOfMail},
 		{"Floor", testFloor},
+		{"QueueRandom", testQueueRandom},
 		{"QueueLife", testQueueLife},
 		{"QueueLease", testQueueLease},
 		{"QueueFair", testQueueFair},
