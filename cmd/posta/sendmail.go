@@ -36,12 +36,41 @@ func (c *cli) sendmailCommand() *cobra.Command {
 	cmd := c.group("sendmail [-t] [-i] [-f ADDRESS] [RECIPIENT...]", "sendmail")
 	cmd.DisableFlagParsing = true // sendmail's flags are older than ours
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if st := c.sendmail(cmd.Context(), args); st != 0 {
+		if st := c.sendmail(cmd.Context(), c.ownFlags(args)); st != 0 {
 			return found{st}
 		}
 		return nil
 	}
 	return cmd
+}
+
+// ownFlags takes posta's own flags, which stand before sendmail's, out of the
+// arguments: `posta --data DIR sendmail -t`.
+func (c *cli) ownFlags(args []string) []string {
+	for len(args) > 0 {
+		name, value, joined := strings.Cut(args[0], "=")
+		rest := args[1:]
+		if !joined && len(rest) > 0 {
+			value = rest[0]
+		}
+		switch name {
+		case "--config":
+			c.configFile = value
+		case "--data":
+			c.dataDir = value
+		case "--lang": // read before
+		default:
+			return args
+		}
+		if !joined {
+			if len(rest) == 0 {
+				return nil
+			}
+			rest = rest[1:]
+		}
+		args = rest
+	}
+	return args
 }
 
 // asSendmail is the program under the name of sendmail, mailq or newaliases.
@@ -64,8 +93,6 @@ type submission struct {
 	fromHeader bool   // -t
 	dots       bool   // a lone dot is text: -i
 	rcpts      []string
-	data       string // --data, for `posta --data DIR sendmail`
-	config     string
 }
 
 // parseSendmail reads the flags that programs give to sendmail; those without

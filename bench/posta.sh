@@ -1,0 +1,72 @@
+#!/bin/bash
+# Posta for the load programs, like the scripts of the other servers beside them:
+# posta.sh config | start | stop | clean | data | cgroup
+# Ports: 10125 SMTP, 10187 submission (STARTTLS), 10124 LMTP, 10143 IMAP (TLS on
+# 10193). It has the accounts u000…@$DOMAIN with the password $PASS and asks the
+# DNS at $DNS (dnsstub). Build it first: CGO_ENABLED=0 go build -o $POSTA ./cmd/posta
+set -eu
+BENCH=${BENCH:-${TMPDIR:-/tmp}/bench}
+USERS=${USERS:-20}
+DOMAIN=${DOMAIN:-example.test}
+PASS=${PASS:-secret-secret}
+DNS=${DNS:-127.0.0.1:5300}
+SINK=${SINK:-127.0.0.1:2600}
+POSTA=${POSTA:-$BENCH/posta-bin}
+P=$BENCH/posta
+
+cgroup() {
+	for base in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
+		if [ -w $base ] && mkdir -p "$base/bench-posta" 2>/dev/null && [ -e "$base/bench-posta/cgroup.procs" ]; then
+			echo "$base/bench-posta"
+			return
+		fi
+	done
+}
+
+config() {
+	mkdir -p "$P/data"
+	cat >"$P/posta.toml" <<-END
+		hostname = "mx.$DOMAIN"
+		data = "$P/data"
+		[listen]
+		smtp = "127.0.0.1:10125"
+		submission = "127.0.0.1:10187"
+		submissions = ""
+		lmtp = "127.0.0.1:10124"
+		imap = "127.0.0.1:10143"
+		imaps = "127.0.0.1:10193"
+		pop3s = ""
+		http = "127.0.0.1:10180"
+		[dns]
+		servers = ["$DNS"]
+		[queue]
+		smart_host = "[${SINK%:*}]:${SINK#*:}"
+		[limits]
+		per_network = 1000
+		[log]
+		level = "warn"
+	END
+	"$POSTA" --config "$P/posta.toml" domain add "$DOMAIN" >/dev/null
+	for i in $(seq 0 $((USERS - 1))); do
+		printf '%s' "$PASS" | "$POSTA" --config "$P/posta.toml" account add "$(printf u%03d "$i")@$DOMAIN" --password-file - >/dev/null
+	done
+}
+
+case ${1:-} in
+config) config ;;
+start)
+	sh -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$(cgroup)" "$POSTA" --config "$P/posta.toml" serve </dev/null >"$P/log" 2>&1 &
+	echo $! >"$P/pid"
+	for _ in $(seq 200); do
+		curl -sf http://127.0.0.1:10180/readyz >/dev/null && exit
+		sleep 0.05
+	done
+	cat "$P/log" >&2
+	exit 1
+	;;
+stop) kill "$(cat "$P/pid")" 2>/dev/null || true ;;
+clean) rm -rf "$P" ;;
+data) echo "$P/data" ;;
+cgroup) cgroup ;;
+*) sed -n 2,6p "$0" ;;
+esac
