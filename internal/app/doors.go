@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func (s *server) openLocal() error {
 // add makes the server of a listener.
 func (s *server) add(name string, l net.Listener) error {
 	switch name {
-	case "smtp", "submission", "submissions", "lmtp":
+	case "smtp", "smtp_proxy", "submission", "submissions", "lmtp":
 		s.doors = append(s.doors, s.smtpDoor(name, l))
 	case "imap", "imaps":
 		s.doors = append(s.doors, s.imapDoor(name, l))
@@ -135,6 +136,12 @@ func (s *server) smtpDoor(name string, l net.Listener) door {
 	switch name {
 	case "smtp":
 		c = s.smtpConfig(mail.MX)
+	case "smtp_proxy":
+		c = s.smtpConfig(mail.MX)
+		if len(c.ProxyFrom) == 0 {
+			c.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+		}
+		l = only{l, c.ProxyFrom}
 	case "lmtp":
 		c = s.smtpConfig(mail.LMTP)
 	default:
@@ -143,6 +150,29 @@ func (s *server) smtpDoor(name string, l net.Listener) door {
 	}
 	srv := smtpserver.New(c, s.in)
 	return door{name, l, func(ctx context.Context) error { return ended(srv.Serve(ctx, l), smtpserver.ErrShutDown) }, srv.Shutdown}
+}
+
+// only takes connections from some networks and closes all others: who comes to
+// a door for proxies and is none could leave the header out.
+type only struct {
+	net.Listener
+	from []netip.Prefix
+}
+
+// Accept implements net.Listener.
+func (o only) Accept() (net.Conn, error) {
+	for {
+		c, err := o.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+		ip := ap.Addr().Unmap()
+		if err == nil && slices.ContainsFunc(o.from, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+			return c, nil
+		}
+		c.Close()
+	}
 }
 
 // sendmailDoor speaks SMTP with programs of this machine, each known by its user.

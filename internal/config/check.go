@@ -118,7 +118,8 @@ type Door struct{ Name, Address string }
 // All lists the listeners in the order in which they are opened.
 func (l Listen) All() []Door {
 	return []Door{
-		{"smtp", l.SMTP}, {"submission", l.Submission}, {"submissions", l.Submissions}, {"lmtp", l.LMTP},
+		{"smtp", l.SMTP}, {"smtp_proxy", l.SMTPProxy}, {"submission", l.Submission}, {"submissions", l.Submissions},
+		{"lmtp", l.LMTP},
 		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"pop3", l.POP3}, {"pop3s", l.POP3S}, {"http", l.HTTP},
 	}
 }

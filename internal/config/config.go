@@ -40,7 +40,11 @@ type Config struct {
 // Listen says where each door is: "host:port", ":port" for all addresses, a
 // path for a unix socket, "" for none.
 type Listen struct {
-	SMTP        string `toml:"smtp"`        // from other servers; default ":25"
+	SMTP string `toml:"smtp"` // from other servers; default ":25"
+	// SMTPProxy takes mail from other servers by way of a load balancer: each
+	// connection there begins with a PROXY header, and comes from network.proxy
+	// (default loopback). Default none.
+	SMTPProxy   string `toml:"smtp_proxy"`
 	Submission  string `toml:"submission"`  // our users, STARTTLS; default ":587"
 	Submissions string `toml:"submissions"` // our users, TLS; default ":465"
 	LMTP        string `toml:"lmtp"`        // from an agent beside us; default none
