@@ -105,8 +105,8 @@ func recordAccept(t *tx, a *store.Accept) error {
 	for _, k := range a.Confirm {
 		confirm = append(confirm, k[:]...)
 	}
-	n, err := t.exec("INSERT INTO accepted (id, confirm, terms, body) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING", a.ID, confirm, terms, body)
-	return taken(n, err, "accept %s", a.ID)
+	check := func(n int64) error { return taken(n, nil, "accept %s", a.ID) }
+	return t.later(check, "INSERT INTO accepted (id, confirm, terms, body) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING", a.ID, confirm, terms, body)
 }
 
 // finishFor ends the queue work that this message answers.
@@ -132,9 +132,10 @@ func insertBlob(t *tx, a *store.Accept) error {
 		}
 		return nil
 	}
-	n, err := t.exec("INSERT INTO blob (id, unit, at, length, size, sha256, doomed) VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (id) DO NOTHING",
+	check := func(n int64) error { return taken(n, nil, "blob %s", b.ID) }
+	err := t.later(check, "INSERT INTO blob (id, unit, at, length, size, sha256, doomed) VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (id) DO NOTHING",
 		b.ID, b.At.Unit, b.At.Offset, b.At.Length, b.Size, b.SHA256)
-	if err := taken(n, err, "blob %s", b.ID); err != nil {
+	if err != nil {
 		return err
 	}
 	if len(a.Deliveries)+len(a.Enqueues) == 0 {
@@ -157,7 +158,7 @@ func deliver(t *tx, a *store.Accept, targets []mailbox.ID, words []string) ([]st
 			return nil, err
 		}
 		size := int64(len(d.Prefix)) + a.Blob.Size - d.Skip
-		if _, err := t.exec(`INSERT INTO email (id, account, thread, blob, skip, size, sent, preview, prefix, envelope, structure)
+		if err := t.later(nil, `INSERT INTO email (id, account, thread, blob, skip, size, sent, preview, prefix, envelope, structure)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			n, d.Account, n, a.Blob.ID, d.Skip, size, d.Sent, d.Preview, d.Prefix, d.Envelope, d.Structure); err != nil {
 			return nil, err

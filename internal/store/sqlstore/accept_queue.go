@@ -14,7 +14,7 @@ func enqueue(t *tx, a *store.Accept) error {
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO queue_group (id, accept, blob, reverse_path, prefix, skip, envid, options, account, expires, created, waiting)
+		if err := t.later(nil, `INSERT INTO queue_group (id, accept, blob, reverse_path, prefix, skip, envid, options, account, expires, created, waiting)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 			group, a.ID, a.Blob.ID, e.ReversePath, e.Prefix, e.Skip, e.EnvID, queueOptions(e), e.Account, e.Expires, t.now(), len(e.Recipients)); err != nil {
 			return err
@@ -38,10 +38,9 @@ func enqueueFor(t *tx, group int64, to *store.QueueTo) error {
 	if due == 0 {
 		due = t.now()
 	}
-	_, err = t.exec(`INSERT INTO queue_entry (id, grp, address, domain, original, notify, kind, state, due, leased, node, fence, sending, attempts, delayed, last, last_at)
+	return t.later(nil, `INSERT INTO queue_entry (id, grp, address, domain, original, notify, kind, state, due, leased, node, fence, sending, attempts, delayed, last, last_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, '', 0, 0, 0, 0, '', 0)`,
 		id, group, to.Address, to.Domain, to.Original, to.Notify, to.Kind, due)
-	return err
 }
 
 // addJobs inserts jobs; one whose key waits already is passed over.

@@ -73,7 +73,10 @@ func mailboxByRole(t *tx, acc *account, r mailbox.Role) (mailbox.ID, error) {
 		return id, nil
 	}
 	var id mailbox.ID
-	err := t.row("SELECT id FROM mailbox WHERE account = $1 AND role = $2", acc.id, r).scan(&id)
+	b, err := t.loadBox("WHERE account = $1 AND role = $2", acc.id, r)
+	if err == nil {
+		id = b.id
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		name := defaultName(r)
 		if name == "" {

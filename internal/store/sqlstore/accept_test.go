@@ -52,6 +52,7 @@ func TestAcceptUnknown(t *testing.T) {
 	if _, err := s.Accept(t.Context(), a); !errors.Is(err, store.ErrUnknown) || !errors.Is(err, syscall.EIO) {
 		t.Fatalf("Accept: %v, want ErrUnknown", err)
 	}
+	s.main.(*sqliteEngine).writer.fail = nil
 	if yes, err := s.Accepted(t.Context(), a.ID); !yes || err != nil {
 		t.Errorf("Accepted: %v, %v", yes, err)
 	}

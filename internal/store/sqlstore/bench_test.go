@@ -104,3 +104,15 @@ func written(b *testing.B) int64 {
 	}
 	return wchar
 }
+
+// BenchmarkAcceptPostgres is BenchmarkAccept on a PostgreSQL on this machine; its
+// own CPU is not counted.
+func BenchmarkAcceptPostgres(b *testing.B) {
+	server := startPG(b)
+	for _, acceptors := range []int{1, 16} {
+		b.Run(fmt.Sprintf("acceptors=%d", acceptors), func(b *testing.B) {
+			s := server.open(b, server.newDB(b))
+			benchAccept(b, s, acceptors, accountsForBench(b, s))
+		})
+	}
+}

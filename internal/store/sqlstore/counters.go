@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -203,16 +204,28 @@ func (t *tx) mailbox(id mailbox.ID) (*box, error) {
 		t.counts.takeBox(b, false)
 		return b, nil
 	}
-	b := &box{}
-	s := &b.boxState
-	err := t.row(`SELECT id, account, role, uidvalidity, uidnext, highmodseq, live, unseen, size, tombs, floor
-		FROM mailbox WHERE id = $1`, id).
-		scan(&s.id, &s.account, &s.role, &s.uidvalidity, &s.uidnext, &s.highmodseq, &s.live, &s.unseen, &s.size, &s.tombs, &s.floor)
+	b, err := t.loadBox("WHERE id = $1", id)
 	if err != nil {
 		return nil, wrap(err, "mailbox %d", id)
 	}
+	return b, nil
+}
+
+// loadBox reads a mailbox's counters; those that are in hand already win.
+func (t *tx) loadBox(where string, args ...any) (*box, error) {
+	b := &box{}
+	s := &b.boxState
+	err := t.row("SELECT id, account, role, uidvalidity, uidnext, highmodseq, live, unseen, size, tombs, floor FROM mailbox "+where, args...).
+		scan(&s.id, &s.account, &s.role, &s.uidvalidity, &s.uidnext, &s.highmodseq, &s.live, &s.unseen, &s.size, &s.tombs, &s.floor)
+	if err != nil {
+		return nil, err
+	}
+	if have := t.counts.boxes[s.id]; have != nil {
+		t.counts.takeBox(have, false)
+		return have, nil
+	}
 	b.saved = *s
-	t.counts.boxes[id] = b
+	t.counts.boxes[s.id] = b
 	t.counts.takeBox(b, true)
 	return b, nil
 }
@@ -284,9 +297,9 @@ func (t *tx) flush() error {
 		if s == a.saved {
 			continue
 		}
-		n, err := t.exec("UPDATE ledger SET modseq = $1, octets = $2, messages = $3, validity = $4, quota = $5 WHERE account = $6",
+		err := t.later(exactlyOne("ledger", int64(s.id)), "UPDATE ledger SET modseq = $1, octets = $2, messages = $3, validity = $4, quota = $5 WHERE account = $6",
 			s.modseq, s.octets, s.messages, s.validity, s.quota, s.id)
-		if err := exactlyOne(n, err, "ledger", int64(s.id)); err != nil {
+		if err != nil {
 			return err
 		}
 		a.saved = s
@@ -297,9 +310,9 @@ func (t *tx) flush() error {
 		if s == b.saved {
 			continue
 		}
-		n, err := t.exec("UPDATE mailbox SET uidnext = $1, highmodseq = $2, live = $3, unseen = $4, size = $5, tombs = $6, floor = $7 WHERE id = $8",
+		err := t.later(exactlyOne("mailbox", int64(s.id)), "UPDATE mailbox SET uidnext = $1, highmodseq = $2, live = $3, unseen = $4, size = $5, tombs = $6, floor = $7 WHERE id = $8",
 			s.uidnext, s.highmodseq, s.live, s.unseen, s.size, s.tombs, s.floor, s.id)
-		if err := exactlyOne(n, err, "mailbox", int64(s.id)); err != nil {
+		if err != nil {
 			return err
 		}
 		b.saved = s
@@ -308,11 +321,15 @@ func (t *tx) flush() error {
 	return nil
 }
 
-func exactlyOne(n int64, err error, table string, id int64) error {
-	if err == nil && n != 1 {
-		err = fmt.Errorf("sqlstore: counters of %s %d have no row", table, id)
+var errCounters = errors.New("sqlstore: counters have no row")
+
+func exactlyOne(table string, id int64) func(int64) error {
+	return func(n int64) error {
+		if n != 1 {
+			return wrap(errCounters, "%s %d", table, id)
+		}
+		return nil
 	}
-	return err
 }
 
 // wrap says what an error is about, for errors.Is to see through.

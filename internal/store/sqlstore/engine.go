@@ -37,6 +37,7 @@ type tx struct {
 	forUp string
 	list  func(n int, ids []int64) (string, any)
 
+	batch    batcher   // nil where a statement costs no round trip
 	counts   *counters // nil in a read transaction
 	newIDs   func(t *tx, s sequence) (int64, error)
 	woken    []mailbox.AccountID
@@ -50,6 +51,11 @@ type tx struct {
 type statements interface {
 	exec(ctx context.Context, q string, args []any) (int64, error)
 	query(ctx context.Context, q string, args []any) (cursor, error)
+}
+
+// batcher keeps statements to send them together.
+type batcher interface {
+	queue(q string, args []any, check func(n int64) error) error
 }
 
 // cursor walks over a result. The values that next returns are valid until the
@@ -69,6 +75,21 @@ func (t *tx) exec(q string, args ...any) (int64, error) {
 	}
 	t.wrote = true
 	return t.sql.exec(t.ctx, q, args)
+}
+
+// later is exec for a statement whose outcome nobody waits for: PostgreSQL sends
+// such statements together, before the next other one or the COMMIT. check, when
+// not nil, is told then how many rows were changed.
+func (t *tx) later(check func(n int64) error, q string, args ...any) error {
+	if t.batch != nil && t.counts != nil {
+		t.wrote = true
+		return t.batch.queue(q, args, check)
+	}
+	n, err := t.exec(q, args...)
+	if err == nil && check != nil {
+		err = check(n)
+	}
+	return err
 }
 
 // query runs a statement that gives rows.

@@ -17,13 +17,18 @@ import (
 
 // pgConn implements statements.
 type pgConn struct {
-	c      *pgx.Conn
-	broken error // after it PostgreSQL ignores everything up to the ROLLBACK
+	c       *pgx.Conn
+	batch   *pgx.Batch // what waits to be sent, nil for nothing
+	refused error      // what a check of the batch said
+	broken  error      // after it PostgreSQL ignores everything up to the ROLLBACK
 }
 
 func (p *pgConn) exec(ctx context.Context, q string, args []any) (int64, error) {
 	vals, err := pgValues(args)
 	if err != nil {
+		return 0, err
+	}
+	if err := p.flush(ctx); err != nil {
 		return 0, err
 	}
 	tag, err := p.c.Exec(ctx, q, vals...)
@@ -38,11 +43,50 @@ func (p *pgConn) query(ctx context.Context, q string, args []any) (cursor, error
 	if err != nil {
 		return nil, err
 	}
+	if err := p.flush(ctx); err != nil {
+		return nil, err
+	}
 	r, err := p.c.Query(ctx, q, vals...)
 	if err != nil {
 		return nil, p.failed(err, q)
 	}
 	return &pgCursor{p: p, r: r, q: q}, nil
+}
+
+// queue implements batcher.
+func (p *pgConn) queue(q string, args []any, check func(n int64) error) error {
+	vals, err := pgValues(args)
+	if err != nil {
+		return err
+	}
+	if p.batch == nil {
+		p.batch = &pgx.Batch{}
+	}
+	p.batch.Queue(q, vals...).Exec(func(tag pgconn.CommandTag) error {
+		if check != nil {
+			p.refused = check(tag.RowsAffected())
+		}
+		return p.refused
+	})
+	return nil
+}
+
+// flush sends what was queued and waits for it, in one round trip.
+func (p *pgConn) flush(ctx context.Context) error {
+	if p.batch == nil {
+		return nil
+	}
+	b := p.batch
+	p.batch = nil
+	err := p.c.SendBatch(ctx, b).Close() // it calls each statement's function
+	switch {
+	case p.refused != nil:
+		p.broken = p.refused
+		return p.refused
+	case err != nil:
+		return p.failed(err, "batch")
+	}
+	return nil
 }
 
 func (p *pgConn) failed(err error, q string) error {

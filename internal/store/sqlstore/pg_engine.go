@@ -138,12 +138,12 @@ func (e *pgEngine) writeOnce(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	defer c.Release()
-	t.counts, t.newIDs, t.forUp = newCounters(), e.ids.id, " FOR UPDATE"
-	t.counts.begin()
 	conn := t.sql.(*pgConn)
+	t.counts, t.newIDs, t.forUp, t.batch = newCounters(), e.ids.id, " FOR UPDATE", conn
+	t.counts.begin()
 	err = f(t)
 	if err == nil && conn.broken == nil {
-		err = t.flush()
+		err = errors.Join(t.flush(), conn.flush(ctx))
 	}
 	if err == nil {
 		err = conn.broken // f has passed over an error after which nothing is kept

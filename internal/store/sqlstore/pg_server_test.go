@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -23,12 +24,14 @@ import (
 type pgServer struct {
 	port int
 	dbs  atomic.Int64
+
+	template sync.Once
 }
 
 // startPG starts Debian's PostgreSQL on a free port of loopback, as an
 // unprivileged user when the test runs as root. Without it the test is skipped,
 // unless POSTA_REQUIRE_PEERS=1 asks for it.
-func startPG(t *testing.T) *pgServer {
+func startPG(t testing.TB) *pgServer {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
@@ -39,7 +42,10 @@ func startPG(t *testing.T) *pgServer {
 	}
 	slices.Sort(found)
 	bin := filepath.Dir(found[len(found)-1])
-	dir, err := os.MkdirTemp("", "posta-pg-") // short: a socket's path has 107 octets at most
+	dir, err := os.MkdirTemp("/dev/shm", "posta-pg-") // in memory where there is such a place
+	if err != nil {
+		dir, err = os.MkdirTemp("", "posta-pg-")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +62,8 @@ func startPG(t *testing.T) *pgServer {
 	}
 	s := &pgServer{port: freePort(t)}
 	server := run("postgres", "-D", dir+"/data", "-k", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
-		"-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=100ms")
+		"-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=100ms",
+		"-c", "autovacuum=off", "-c", "jit=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0")
 	log, err := os.Create(dir + "/log")
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +78,7 @@ func startPG(t *testing.T) *pgServer {
 		_ = log.Close()
 	})
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		c, err := pgx.Connect(context.Background(), s.dsn("postgres"))
+		c, err := s.connect(context.Background())
 		if err == nil {
 			_ = c.Close(context.Background())
 			return s
@@ -84,7 +91,7 @@ func startPG(t *testing.T) *pgServer {
 }
 
 // unprivileged gives the folder to a user who may run PostgreSQL.
-func unprivileged(t *testing.T, dir string) *syscall.SysProcAttr {
+func unprivileged(t testing.TB, dir string) *syscall.SysProcAttr {
 	if os.Getuid() != 0 {
 		return nil
 	}
@@ -103,7 +110,7 @@ func unprivileged(t *testing.T, dir string) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -112,29 +119,49 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+func (s *pgServer) connect(ctx context.Context) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, fmt.Sprintf("postgres://posta@127.0.0.1:%d/postgres?sslmode=disable", s.port))
+}
+
 func (s *pgServer) dsn(db string) string { return s.dsnAt(s.port, db) }
 
 func (s *pgServer) dsnAt(port int, db string) string {
-	return fmt.Sprintf("postgres://posta@127.0.0.1:%d/%s?sslmode=disable", port, db)
+	return fmt.Sprintf("postgres://posta@127.0.0.1:%d/%s?sslmode=disable&pool_max_conns=8", port, db)
 }
 
-// newDB makes an empty database and gives its name.
-func (s *pgServer) newDB(t *testing.T) string {
+// newDB makes a database with an empty store and gives its name. All are copies
+// of one: making the tables takes longer.
+func (s *pgServer) newDB(t testing.TB) string {
 	t.Helper()
-	c, err := pgx.Connect(t.Context(), s.dsn("postgres"))
+	s.template.Do(func() {
+		s.create(t, "empty", "template1")
+		made, err := Open(t.Context(), Options{Postgres: s.dsn("empty")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := made.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	name := fmt.Sprint("t", s.dbs.Add(1))
+	s.create(t, name, "empty")
+	return name
+}
+
+func (s *pgServer) create(t testing.TB, name, template string) {
+	t.Helper()
+	c, err := s.connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close(context.Background())
-	name := fmt.Sprint("t", s.dbs.Add(1))
-	if _, err := c.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if _, err := c.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		t.Fatal(err)
 	}
-	return name
 }
 
 // open opens a store on a database.
-func (s *pgServer) open(t *testing.T, db string) *Store {
+func (s *pgServer) open(t testing.TB, db string) *Store {
 	t.Helper()
 	return mustOpen(t, Options{Postgres: s.dsn(db)})
 }

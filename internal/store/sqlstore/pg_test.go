@@ -3,9 +3,11 @@ package sqlstore
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +27,7 @@ func TestPostgres(t *testing.T) {
 	})
 	for name, test := range map[string]func(*testing.T, *pgServer){
 		"Cuts":     testPGCuts,
+		"Chaos":    testPGChaos,
 		"Bus":      testPGBus,
 		"Deadlock": testPGDeadlock,
 		"Starts":   testPGStarts,
@@ -153,7 +156,8 @@ func testPGDeadlock(t *testing.T, server *pgServer) {
 
 // Nodes that start on an empty database at the same moment make one schema.
 func testPGStarts(t *testing.T, server *pgServer) {
-	db := server.newDB(t)
+	const db = "starts"
+	server.create(t, db, "template1")
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -218,4 +222,49 @@ func testPGWeak(t *testing.T, server *pgServer) {
 	if err == nil {
 		t.Error("synchronous_commit=off is accepted")
 	}
+}
+
+// Writers go on while connections break at random places: what they were told is
+// what is there.
+func testPGChaos(t *testing.T, server *pgServer) {
+	db := server.newDB(t)
+	proxy := newCutProxy(t, server.port)
+	s := mustOpen(t, Options{Postgres: server.dsnAt(proxy.port(), db)})
+	ana, bob := makeAccount(t, s, "ana", "example.org"), makeAccount(t, s, "bob", "example.org")
+	rng := rand.New(rand.NewPCG(7, 7))
+	for range 40 {
+		proxy.arm(cut{word: []string{"BEGIN", "Dear Ana", "COMMIT"}[rng.IntN(3)], forward: rng.IntN(2) == 0})
+	}
+	var kept atomic.Int64
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			for range 25 {
+				a := letterFor(time.Now(), ana, bob)
+				_, err := s.Accept(t.Context(), a)
+				yes := err == nil
+				for errors.Is(err, store.ErrUnknown) || errors.Is(err, store.ErrTemporary) {
+					if yes, err = s.Accepted(t.Context(), a.ID); err == nil {
+						break
+					}
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				if yes {
+					kept.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range []mailbox.AccountID{ana, bob} {
+		if uids, _, err := s.UIDs(t.Context(), id, inboxOf(t, s, id)); err != nil || int64(len(uids)) != kept.Load() {
+			t.Errorf("account %d has %d letters, %d were kept; %v", id, len(uids), kept.Load(), err)
+		}
+	}
+	if left := len(proxy.next); left > 0 {
+		t.Errorf("%d cuts were not made", left)
+	}
+	checkSound(t, s)
 }

@@ -110,7 +110,7 @@ func settle(t *tx, acc *account, b *box, m *message, id mailbox.EmailID) (mailbo
 	b.live++
 	b.unseen += unseen(m.Flags)
 	b.size += m.Size
-	_, err = t.exec(`INSERT INTO placement (mailbox, uid, modseq, email, state, flags, size, received, saved, keywords)
+	err = t.later(nil, `INSERT INTO placement (mailbox, uid, modseq, email, state, flags, size, received, saved, keywords)
 		VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9)`,
 		b.id, uid, b.highmodseq, id, m.Flags, m.Size, m.InternalDate, t.now(), m.words)
 	return uid, err
