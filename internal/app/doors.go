@@ -141,7 +141,7 @@ func (s *server) smtpDoor(name string, l net.Listener) door {
 		if len(c.ProxyFrom) == 0 {
 			c.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 		}
-		l = only{l, c.ProxyFrom}
+		l = &only{l, c.ProxyFrom}
 	case "lmtp":
 		c = s.smtpConfig(mail.LMTP)
 	default:
@@ -160,7 +160,7 @@ type only struct {
 }
 
 // Accept implements net.Listener.
-func (o only) Accept() (net.Conn, error) {
+func (o *only) Accept() (net.Conn, error) {
 	for {
 		c, err := o.Listener.Accept()
 		if err != nil {
