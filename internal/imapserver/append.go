@@ -43,6 +43,9 @@ func (c *conn) append(ctx context.Context, d *imap.Decoder) error {
 	if err != nil {
 		return err
 	}
+	if placed.UID == 0 { // stored, but the database's answer was lost
+		return nil
+	}
 	return &imap.Reply{Status: imap.OK, Code: fmt.Sprintf("APPENDUID %d %d", placed.UIDValidity, placed.UID), Text: "APPEND completed"}
 }
 
@@ -95,8 +98,9 @@ func (c *conn) drain(d *imap.Decoder, args imap.Append, refusal error) error {
 	return refusal
 }
 
-// bodyReader gives the octets of a literal. It ends only when the rest of the
-// command was read too and is right: nothing is stored of a command in error.
+// bodyReader gives the octets of a literal. The last of them it gives only when the
+// rest of the command was read too and is right: nothing is stored of a command in
+// error, however the reader counts.
 type bodyReader struct {
 	c     *conn
 	left  int64
@@ -110,22 +114,21 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	if r.left == 0 {
-		if !r.ended {
-			r.ended = true
-			if r.err = r.end(); r.err != nil {
-				return 0, r.err
-			}
-		}
 		return 0, io.EOF
 	}
 	n, err := r.c.io.Read(p[:min(int64(len(p)), r.left)])
 	r.left -= int64(n)
-	if err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		r.ended, r.err = true, lost(err)
-		return n, r.err
+	switch {
+	case err == io.EOF:
+		r.err = lost(io.ErrUnexpectedEOF)
+	case err != nil:
+		r.err = lost(err)
+	case r.left == 0:
+		r.err = r.end()
+	}
+	r.ended = r.left == 0 || r.err != nil
+	if r.err != nil {
+		return 0, r.err
 	}
 	return n, nil
 }

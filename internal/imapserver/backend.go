@@ -40,9 +40,10 @@ type Blobs interface {
 }
 
 // Appender makes a message of a client durable in a mailbox. It reads all of
-// body, which is exactly m.Size octets and comes from the network, up to its
-// io.EOF, before it begins any transaction: EOF comes only when the whole command
-// was right. With another error of body it stores nothing and returns it.
+// body, which is exactly m.Size octets and comes from the network, before it begins
+// any transaction; the last octets come only when the whole command was right. With
+// an error of body it stores nothing and returns it. A Placed without UID means
+// that the message is stored, but not known where.
 // Errors: store.ErrNotFound (the mailbox), store.ErrQuota, store.ErrFull, and
 // those of the store.
 type Appender interface {

@@ -50,6 +50,7 @@ type conn struct {
 	inLine    int    // octets of the command that is being read
 	lent      bool   // in IDLE: what is written goes to idleOut
 	idleOut   []byte
+	broken    error  // the first error of writing
 	farewell  string // why the connection ends after the reply, "" if it does not
 }
 
@@ -215,15 +216,21 @@ func (c *conn) Literal(l imap.Literal) ([]byte, error) {
 	return b, err
 }
 
-// compose lets f append to what is written. Errors of writing stay in c.io and end
-// the connection when it reads next.
+// compose lets f append to what is written. An error of writing is kept: who writes
+// much asks for it with unwritten, and the connection ends when it reads next.
 func (c *conn) compose(f func([]byte) []byte) {
 	if c.lent {
 		c.idleOut = f(c.idleOut)
 		return
 	}
-	c.io.Compose(f)
+	if err := c.io.Compose(f); err != nil && c.broken == nil {
+		c.broken = lost(err)
+	}
 }
+
+// unwritten is why nothing more can be written, nil as long as it can. Without it
+// a client that has gone would be told all of a large mailbox.
+func (c *conn) unwritten() error { return c.broken }
 
 func (c *conn) print(s string) {
 	c.compose(func(b []byte) []byte { return append(b, s...) })

@@ -256,7 +256,7 @@ func (b *bench) deliver(name, text string) {
 	b.store.mu.Lock()
 	id := b.store.named(1, name).ID
 	b.store.mu.Unlock()
-	if _, err := b.store.Append(b.t.Context(), Appending{Account: 1, Mailbox: id, InternalDate: noon.Add(-24 * time.Hour)}, strings.NewReader(text)); err != nil {
+	if _, err := b.store.Append(b.t.Context(), Appending{Account: 1, Mailbox: id, InternalDate: noon.Add(-24 * time.Hour), Size: int64(len(text))}, strings.NewReader(text)); err != nil {
 		b.t.Fatal(err)
 	}
 }

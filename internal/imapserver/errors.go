@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"posta/internal/blob"
 	"posta/internal/imap"
 	"posta/internal/store"
 )
@@ -35,6 +36,8 @@ func (c *conn) replyFor(ctx context.Context, err error) *imap.Reply {
 		{store.ErrInvalid, "CANNOT", "no mailbox can have that name"},
 		{store.ErrConflict, "CANNOT", "the mailbox cannot be changed so"},
 		{store.ErrFull, "UNAVAILABLE", "the server has no space left; try again later"},
+		{blob.ErrFull, "UNAVAILABLE", "the server has no space left; try again later"},
+		{blob.ErrTemporary, "UNAVAILABLE", "try again later"},
 		{store.ErrTemporary, "UNAVAILABLE", "try again later"},
 		{store.ErrUnknown, "UNAVAILABLE", "it is not known whether this was done; look, and try again"},
 		{store.ErrReadOnly, "UNAVAILABLE", "the server takes no changes now; try again later"},

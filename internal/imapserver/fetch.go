@@ -43,6 +43,9 @@ func (c *conn) fetchItems(ctx context.Context, d *imap.Decoder, uid bool) error 
 		if err := c.fetchPage(ctx, plan, page); err != nil {
 			return err
 		}
+		if err := c.unwritten(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -94,7 +97,10 @@ func planFetch(args imap.Fetch, uid bool) fetchPlan {
 		case imap.AttrPreview:
 			p.want |= store.WantPreview
 		case imap.AttrBody, imap.AttrBinary, imap.AttrBinarySize, imap.AttrRFC822, imap.AttrRFC822Header, imap.AttrRFC822Text:
-			p.want |= store.WantBytes | store.WantStructure
+			p.want |= store.WantBytes
+			if whole := it.Section.Part == nil && it.Section.Text == imap.TextAll; !whole || it.Attr == imap.AttrRFC822Header || it.Attr == imap.AttrRFC822Text {
+				p.want |= store.WantStructure
+			}
 			p.page = 50
 			p.seen = p.seen || !it.Peek && it.Attr != imap.AttrBinarySize && it.Attr != imap.AttrRFC822Header
 		}

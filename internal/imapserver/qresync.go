@@ -31,6 +31,9 @@ func (c *conn) catchUp(ctx context.Context, q *imap.QResync) error {
 		for i := range found {
 			c.writeFlags(&found[i].Message, true, true)
 		}
+		if err := c.unwritten(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

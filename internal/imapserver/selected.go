@@ -76,13 +76,17 @@ func (c *conn) look(ctx context.Context, now mailbox.ModSeq) error {
 	s := c.sel
 	since := s.known
 	var ch changes
+	resynced := false
 	for {
 		page, floor, err := c.srv.Store.Changes(ctx, c.account, s.id, since, pageSize)
 		if err != nil {
 			return err
 		}
-		if floor > s.known {
-			return c.resync(ctx)
+		if floor > s.known && !resynced {
+			resynced = true
+			if err := c.resync(ctx); err != nil {
+				return err
+			}
 		}
 		for _, m := range page {
 			since = max(since, m.ModSeq)
@@ -119,10 +123,11 @@ func (c *conn) sort(ch *changes, m mailbox.Message) {
 	}
 }
 
-// resync compares all UIDs, when the store has forgotten what was expunged.
+// resync compares all UIDs, when the store has forgotten what was expunged. Changes
+// of flags it leaves to look.
 func (c *conn) resync(ctx context.Context) error {
 	s := c.sel
-	live, now, err := c.srv.Store.UIDs(ctx, c.account, s.id)
+	live, _, err := c.srv.Store.UIDs(ctx, c.account, s.id)
 	if err != nil {
 		return err
 	}
@@ -134,10 +139,8 @@ func (c *conn) resync(ctx context.Context) error {
 		}
 	}
 	i, _ := slices.BinarySearch(live, s.uids.last()+1)
-	fresh := live[i:]
-	c.announceFresh(fresh)
+	c.announceFresh(live[i:])
 	c.lose(lost)
-	s.known, s.own = now, nil
 	return nil
 }
 

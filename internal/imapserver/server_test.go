@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -95,6 +96,60 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 	if got := b.dial().login().run("b", "NOOP"); !strings.HasPrefix(got[0], "b OK") {
 		t.Errorf("the next client: %q", got)
+	}
+}
+
+// A store that has forgotten what was expunged (it keeps that for a time only)
+// makes the session compare UIDs; it tells the same.
+func TestForgottenExpunges(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ImplicitTLS, nil)
+	for range 5 {
+		b.deliver("INBOX", "Subject: x\r\n\r\nbody\r\n")
+	}
+	away, other := b.dial().login(), b.dial().login()
+	away.run("a", "SELECT INBOX")
+	other.run("a", "SELECT INBOX")
+	other.run("b", `STORE 2,4 +FLAGS.SILENT (\Deleted)`)
+	other.run("c", "EXPUNGE")
+	other.run("d", `STORE 1 +FLAGS.SILENT (\Flagged)`)
+	b.deliver("INBOX", "Subject: y\r\n\r\nbody\r\n")
+	b.store.mu.Lock()
+	box, acc := b.store.named(1, "INBOX"), b.store.accounts[1]
+	box.msgs = slices.DeleteFunc(box.msgs, func(m *store.Stored) bool { return m.Expunged })
+	acc.floor = acc.modseq
+	b.store.mu.Unlock()
+	got := strings.Join(away.run("b", "NOOP"), "\n")
+	for _, want := range []string{"* 6 EXISTS\n", "* 1 FETCH (FLAGS (\\Flagged))\n", "* 2 EXPUNGE\n* 3 EXPUNGE\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	away.run("c", "ENABLE QRESYNC")
+	if got := strings.Join(away.run("d", "SELECT INBOX (QRESYNC (1001 3 1:6))"), "\n"); !strings.Contains(got, "* VANISHED (EARLIER) 2,4\n") {
+		t.Errorf("QRESYNC:\n%s", got)
+	}
+}
+
+// A client that has gone is not told all of a large mailbox.
+func TestGoneClient(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ImplicitTLS, func(s *Server) { s.Limits.Literal = 50 * time.Millisecond })
+	st := b.store.parse([]byte("Subject: x\r\n\r\nbody\r\n"))
+	b.store.mu.Lock()
+	for range 50_000 {
+		b.store.put(1, b.store.named(1, "INBOX"), st)
+	}
+	b.store.mu.Unlock()
+	c := b.dial().login()
+	c.run("a", "SELECT INBOX")
+	c.send("b FETCH 1:* (UID FLAGS INTERNALDATE)")
+	c.read()
+	time.Sleep(200 * time.Millisecond) // it reads nothing more
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	if calls := b.store.calls["Fetch"]; calls > 40 {
+		t.Errorf("%d pages were read for a client that does not read", calls)
 	}
 }
 

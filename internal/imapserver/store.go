@@ -52,6 +52,9 @@ func (c *conn) storeFlags(ctx context.Context, d *imap.Decoder, uid bool) error 
 				return err
 			}
 		}
+		if err := c.unwritten(); err != nil {
+			return err
+		}
 	}
 	if len(failed) == 0 {
 		return nil
