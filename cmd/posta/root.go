@@ -40,7 +40,7 @@ func newRoot() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, c.lang.Say("flag.json"))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(
-		c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(),
+		c.labCommand(), c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(),
 		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.dkimCommand(), c.queueCommand(), c.traceCommand(),
 		c.sendmailCommand(), c.versionCommand(),
 	)

@@ -1,0 +1,179 @@
+package lab
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sync/errgroup"
+)
+
+// worldZone is what the outside world publishes, as a master file (RFC 1035 §5).
+//
+//go:embed testdata/world.zone
+var worldZone string
+
+// maxAliases is how many CNAMEs an answer follows.
+const maxAliases = 8
+
+// nameServer answers for the whole world: what it does not know does not exist.
+// It is safe for concurrent use.
+type nameServer struct {
+	addr netip.AddrPort
+
+	mu    sync.RWMutex
+	names map[string][]dns.RR // by name, lower case with final dot; a parent of a name is there too, perhaps empty
+}
+
+// newNameServer reads the world's zone.
+func newNameServer() (*nameServer, error) {
+	n := &nameServer{names: map[string][]dns.RR{}}
+	z := dns.NewZoneParser(strings.NewReader(worldZone), ".", "world.zone")
+	for rr, ok := z.Next(); ok; rr, ok = z.Next() {
+		n.add(rr)
+	}
+	return n, z.Err()
+}
+
+// publish adds one record given as a line of a master file.
+func (n *nameServer) publish(line string) error {
+	rr, err := dns.NewRR(line)
+	if err != nil {
+		return fmt.Errorf("lab zone: %w", err)
+	}
+	n.add(rr)
+	return nil
+}
+
+func (n *nameServer) add(rr dns.RR) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	name := dns.CanonicalName(rr.Header().Name)
+	for _, old := range n.names[name] {
+		if dns.IsDuplicate(old, rr) {
+			return
+		}
+	}
+	n.names[name] = append(n.names[name], rr)
+	// A name with something below it exists (RFC 8020).
+	for i, end := dns.NextLabel(name, 0); !end; i, end = dns.NextLabel(name, i) {
+		if _, there := n.names[name[i:]]; !there {
+			n.names[name[i:]] = nil
+		}
+	}
+}
+
+// find gives the records of a name and type, with the aliases that lead there.
+func (n *nameServer) find(name string, typ uint16) (answer []dns.RR, exists bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	name = dns.CanonicalName(name)
+	for range maxAliases {
+		rrs, there := n.names[name]
+		if !there {
+			return answer, false
+		}
+		alias := ""
+		for _, rr := range rrs {
+			if rr.Header().Rrtype == typ {
+				answer = append(answer, rr)
+				alias = ""
+			} else if c, ok := rr.(*dns.CNAME); ok {
+				answer, alias = append(answer, rr), dns.CanonicalName(c.Target)
+			}
+		}
+		if alias == "" {
+			return answer, true
+		}
+		name = alias
+	}
+	return answer, true
+}
+
+// soa stands in negative answers: they may be remembered for five seconds, since
+// people change a lab while they look at it (RFC 2308 §5).
+var soa = &dns.SOA{
+	Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 5},
+	Ns:  "ns.lab.test.", Mbox: "hostmaster.lab.test.", Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, Minttl: 5,
+}
+
+// ServeDNS implements dns.Handler.
+func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	m := new(dns.Msg).SetReply(q)
+	m.Authoritative, m.RecursionAvailable = true, true
+	size := dns.MinMsgSize
+	if opt := q.IsEdns0(); opt != nil {
+		size = max(size, int(opt.UDPSize()))
+		m.SetEdns0(1232, false)
+	}
+	if len(q.Question) == 1 {
+		answer, exists := n.find(q.Question[0].Name, q.Question[0].Qtype)
+		m.Answer = answer
+		if !exists {
+			m.Rcode = dns.RcodeNameError
+		}
+		if len(answer) == 0 {
+			m.Ns = []dns.RR{soa}
+		}
+	} else {
+		m.Rcode = dns.RcodeFormatError
+	}
+	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
+		m.Truncate(size)
+	}
+	_ = w.WriteMsg(m) // the client went away: nothing to do
+}
+
+// listenDNS binds the UDP and the TCP socket of one port: the usual one, or any.
+func listenDNS(usual string) (udp net.PacketConn, tcp net.Listener, err error) {
+	// Between the two binds somebody may take the other half of a free port.
+	for _, at := range []string{usual, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"} {
+		if tcp, err = net.Listen("tcp", at); err != nil {
+			continue
+		}
+		if udp, err = net.ListenPacket("udp", tcp.Addr().String()); err == nil {
+			return udp, tcp, nil
+		}
+		tcp.Close()
+	}
+	return nil, nil, fmt.Errorf("dns: %w", err)
+}
+
+// start opens the server; it serves under g until the context ends.
+func (n *nameServer) start(ctx context.Context, g *errgroup.Group, usual string) error {
+	udp, tcp, err := listenDNS(usual)
+	if err != nil {
+		return err
+	}
+	n.addr = netip.MustParseAddrPort(tcp.Addr().String())
+	for _, s := range []*dns.Server{{PacketConn: udp, Handler: n}, {Listener: tcp, Handler: n}} {
+		started := make(chan struct{})
+		s.NotifyStartedFunc = func() { close(started) }
+		g.Go(s.ActivateAndServe)
+		g.Go(func() error {
+			<-started
+			<-ctx.Done()
+			return s.Shutdown()
+		})
+		<-started
+	}
+	return nil
+}
+
+// text looks a TXT record up as an outside server does that verifies a
+// signature.
+func (n *nameServer) text(_ context.Context, name string) ([]string, bool, error) {
+	answer, _ := n.find(name+".", dns.TypeTXT)
+	var out []string
+	for _, rr := range answer {
+		if t, ok := rr.(*dns.TXT); ok {
+			out = append(out, strings.Join(t.Txt, ""))
+		}
+	}
+	return out, len(out) > 0, nil
+}

@@ -1,0 +1,230 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// settled is how long something that happens by itself (a retry, a bounce) may
+// take to be seen.
+const settled = 30 * time.Second
+
+// Result is what came of a scenario.
+type Result struct {
+	Name  string `json:"name"`
+	Title string `json:"title"`
+	Got   string `json:"got"`
+	Want  string `json:"want"`
+	OK    bool   `json:"ok"`
+	// Skipped says why it was not played, e.g. a program that is not installed.
+	// Such a result is OK.
+	Skipped string `json:"skipped,omitempty"`
+	// Detail is the whole story of a scenario that failed, for people.
+	Detail string `json:"detail,omitempty"`
+}
+
+// errSkip is wrapped by what a scenario needs and this machine lacks.
+var errSkip = errors.New("passed over")
+
+// mismatch is the difference between a scenario and what happened.
+type mismatch struct {
+	where     string
+	want, got string
+}
+
+func (m *mismatch) Error() string {
+	return fmt.Sprintf("%s\n  want: %s\n  got:  %s", m.where, m.want, m.got)
+}
+
+// play is one playing of a scenario.
+type play struct {
+	lab     *Lab
+	s       *Scenario
+	id      string
+	house   *House
+	peer    *peer
+	letters map[string]string
+	since   map[string]mark // where the mailboxes ended when the play began
+	ids     []string        // of transactions, as replies told them
+	log     strings.Builder
+	want    []string // what was asserted and held, in short
+	got     []string
+}
+
+// Play plays a scenario. It blocks until it has ended, at most some minutes.
+func (l *Lab) Play(ctx context.Context, s *Scenario) Result {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	p := &play{lab: l, s: s, id: strings.ToLower(rand.Text()[:10]), house: l.house, letters: map[string]string{}}
+	res := Result{Name: s.Name, Title: s.Title}
+	err := p.run(ctx)
+	if errors.Is(err, errSkip) {
+		res.OK, res.Skipped = true, err.Error()
+		return res
+	}
+	if m, ok := errors.AsType[*mismatch](err); ok {
+		p.note(m.want, m.got)
+	} else if err != nil {
+		p.note("", err.Error())
+	}
+	res.OK = err == nil
+	res.Want, res.Got = strings.Join(p.want, "; "), strings.Join(p.got, "; ")
+	if err != nil {
+		res.Detail = fmt.Sprintf("%s: %s\n%s%v\n", s.Name, s.Title, p.log.String(), err)
+	}
+	return res
+}
+
+// note adds to the short account of the scenario.
+func (p *play) note(want, got string) {
+	if want != "" {
+		p.want = append(p.want, want)
+	}
+	p.got = append(p.got, got)
+}
+
+func (p *play) run(ctx context.Context) (err error) {
+	if err := p.mark(ctx); err != nil {
+		return err
+	}
+	for _, s := range p.s.Sections {
+		s.Text = strings.ReplaceAll(s.Text, "{id}", p.id)
+		var do func(context.Context, Section) error
+		switch s.Kind {
+		case "house":
+			do = p.setHouse
+		case "world":
+			do = p.setWorld
+		case "peer":
+			do = p.setPeer
+		case "letter":
+			p.letters[s.Arg] = s.Text
+			continue
+		case "dialogue":
+			do = p.dialogue
+		case "send":
+			do = p.send
+		case "run":
+			do = p.program
+		case "mailbox":
+			do = p.mailbox
+		case "trace":
+			do = p.trace
+		case "outside":
+			do = p.outside
+		case "queue":
+			do = p.queue
+		}
+		if err := do(ctx, s); err != nil {
+			return fmt.Errorf("section %s at line %d: %w", s.Kind, s.Line-1, err)
+		}
+	}
+	return nil
+}
+
+// where names a line for a mismatch.
+func (p *play) where(line int) string { return fmt.Sprintf("%s.txtar:%d", p.s.Name, line) }
+
+// setHouse chooses our server by its level of policy.
+func (p *play) setHouse(ctx context.Context, s Section) error {
+	for n, l := range s.lines {
+		level, ok := strings.CutPrefix(l, "level ")
+		if !ok {
+			return fmt.Errorf("%s: %q is not understood", p.where(n), l)
+		}
+		h, err := p.lab.houseAt(level)
+		if err != nil {
+			return err
+		}
+		p.house = h
+	}
+	return p.mark(ctx)
+}
+
+// setWorld takes outside servers down or up.
+func (p *play) setWorld(_ context.Context, s Section) error {
+	for n, l := range s.lines {
+		verb, name, _ := strings.Cut(l, " ")
+		srv := p.lab.outside.named(name)
+		if srv == nil || verb != "up" && verb != "down" {
+			return fmt.Errorf("%s: %q is not understood", p.where(n), l)
+		}
+		srv.setDown(verb == "down")
+		fmt.Fprintf(&p.log, "   (%s is %s)\n", name, verb)
+	}
+	return nil
+}
+
+// setPeer reads who speaks next.
+func (p *play) setPeer(_ context.Context, s Section) (err error) {
+	c := &peer{Name: s.Arg, HELO: s.Arg, Door: "smtp", With: "raw"}
+	for n, l := range s.lines {
+		key, v, _ := strings.Cut(l, " ")
+		v = strings.TrimSpace(v)
+		switch key {
+		case "helo":
+			c.HELO = v
+		case "ip":
+			if c.IP, err = netip.ParseAddr(v); err != nil {
+				return fmt.Errorf("%s: %w", p.where(n), err)
+			}
+		case "door":
+			c.Door = v
+		case "with":
+			c.With = v
+		case "tls":
+			c.TLS = true
+		case "user":
+			c.User = v
+		case "sign":
+			c.Sign = true
+		default:
+			return fmt.Errorf("%s: %q is not understood", p.where(n), l)
+		}
+	}
+	p.peer = c
+	fmt.Fprintf(&p.log, "-- %s %s\n", c.Name, c.IP)
+	return nil
+}
+
+// idPattern is how a transaction's id looks in a reply.
+var idPattern = regexp.MustCompile(`\b[0-9a-hjkmnp-tv-z]{26}\b`)
+
+// heard remembers the ids that a reply tells.
+func (p *play) heard(reply string) {
+	p.ids = append(p.ids, idPattern.FindAllString(reply, -1)...)
+}
+
+// eventually asks again until there is no mismatch, or time is up.
+func eventually(ctx context.Context, check func() error) error {
+	end := time.Now().Add(settled)
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		err := check()
+		if _, waits := errors.AsType[*mismatch](err); !waits || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// short is a reply, or the pattern of one, without the parts that are long: code,
+// enhanced code and check.
+func short(reply string) string {
+	out := ""
+	for i, w := range strings.Fields(strings.ReplaceAll(reply, "*", " ")) {
+		if i < 1 || (i == 1 && strings.Count(w, ".") == 2) || strings.HasPrefix(w, "[") && strings.HasSuffix(w, "]") {
+			out += " " + w
+		}
+	}
+	return strings.TrimSpace(out)
+}

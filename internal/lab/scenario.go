@@ -1,0 +1,186 @@
+package lab
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+//go:embed testdata/scenarios/*.txtar
+var scenarioFiles embed.FS
+
+// Scenario is one story that the lab can play.
+type Scenario struct {
+	Name     string // of its file
+	Title    string // the first line: what it shows
+	Refs     string // the second line: the lines of the catalogues that it covers
+	Story    string // the rest of the comment
+	Sections []Section
+}
+
+// Section is one part of a scenario, played in its turn.
+type Section struct {
+	Kind string // "peer", "dialogue"…
+	Arg  string // what stands behind the kind, e.g. a name
+	Text string
+	Line int // of the file, where Text begins
+}
+
+// kinds are the sections that there are, and whether they have an argument.
+var kinds = map[string]bool{
+	"house": false, "world": false, "peer": true, "letter": true, "dialogue": false, "send": false,
+	"run": false, "mailbox": true, "trace": false, "outside": true, "queue": false,
+}
+
+// Parse reads a scenario. It is a txtar file: a comment, then sections that
+// begin with a line "-- KIND ARGUMENT --" and are played from top to bottom.
+//
+// The comment's first line says what is shown, its second line which lines of
+// the catalogues it covers. Everywhere {id} stands for a word that is new in
+// each playing: letters carry it, so that the ones of this playing are known.
+//
+//	-- house --        our server at another level of policy:
+//	level strict
+//	-- world --        what changes outside:
+//	up mail.caida.test
+//	-- peer NAME --    a client, for the sections that follow:
+//	helo mail.bien.test
+//	ip 192.0.2.10      where it comes from; left out: this machine
+//	door smtp          or submission, submissions, lmtp, sendmail
+//	with raw           or net/smtp, go-smtp
+//	tls                STARTTLS
+//	user ana@empresa.test
+//	sign               as the well-kept peer does
+//	-- letter NAME --  a message to be sent by "C< NAME" or built into a send
+//	-- dialogue --     a connection of a raw peer, line by line:
+//	S: 220 * ESMTP*    a reply, its lines joined by blanks; * stands for anything
+//	C: EHLO x          a line to send, ended by CR LF
+//	C"EHLO x\n"        bytes to send, as a Go string
+//	C< NAME            a letter: CR LF, dots stuffed, CR LF . CR LF at its end
+//	TLS                the handshake
+//	END                the server has closed the connection
+//	DROP               we close it, without a word
+//	-- send --         a letter through a client that knows the protocol:
+//	from ines@bien.test
+//	to ana@empresa.test
+//	S: 250*            the reply that decided
+//	(an empty line, and the letter)
+//	-- run --          a program of this machine; without it the scenario is passed over:
+//	curl -s smtp://$SMTP …
+//	-- mailbox ana --  every letter with {id} that ana has now, in all mailboxes:
+//	INBOX The subject
+//	  Header-Name: pattern
+//	  no Header-Name
+//	  keyword $Word
+//	(none)
+//	-- trace --        what is known of the transaction that was replied to last:
+//	stage accepted
+//	fail ptr.missing   or pass, unverified, none
+//	ana@empresa.test accept
+//	event delivered
+//	-- outside HOST -- every letter with {id} that an outside server has:
+//	letters 1
+//	from ana@empresa.test
+//	to ines@bien.test
+//	tls
+//	dkim 2             signatures of the From domain that verify
+//	Header-Name: pattern
+//	-- queue --        what still waits of this scenario's messages:
+//	ines@gris.test ready 451*
+//	(empty)
+func Parse(name, text string) (*Scenario, error) {
+	s := &Scenario{Name: name}
+	var comment strings.Builder
+	line := 0
+	for l := range strings.Lines(text) {
+		line++
+		inner, ok := strings.CutPrefix(strings.TrimRight(l, "\r\n"), "-- ")
+		inner, end := strings.CutSuffix(inner, " --")
+		if !ok || !end {
+			if n := len(s.Sections); n > 0 {
+				s.Sections[n-1].Text += l
+			} else {
+				comment.WriteString(l)
+			}
+			continue
+		}
+		kind, arg, _ := strings.Cut(strings.TrimSpace(inner), " ")
+		needs, known := kinds[kind]
+		if !known {
+			return nil, fmt.Errorf("%s:%d: no section is called %q", name, line, kind)
+		}
+		if needs != (arg != "") {
+			return nil, fmt.Errorf("%s:%d: the section %s has an argument: %v", name, line, kind, needs)
+		}
+		s.Sections = append(s.Sections, Section{Kind: kind, Arg: arg, Line: line + 1})
+	}
+	s.Title, s.Story, _ = strings.Cut(strings.TrimSpace(comment.String()), "\n")
+	s.Refs, s.Story, _ = strings.Cut(s.Story, "\n")
+	s.Story = strings.TrimSpace(s.Story)
+	if s.Title == "" || s.Refs == "" || len(s.Sections) == 0 {
+		return nil, fmt.Errorf("%s: a scenario has a title, a line of references and sections", name)
+	}
+	return s, nil
+}
+
+// Scenarios reads those that are built in, by name.
+func Scenarios() ([]*Scenario, error) {
+	files, err := fs.Glob(scenarioFiles, "testdata/scenarios/*.txtar")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(files)
+	var out []*Scenario
+	for _, f := range files {
+		b, err := scenarioFiles.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		s, err := Parse(strings.TrimSuffix(path.Base(f), ".txtar"), string(b))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// lines gives the lines of a section that say something, with their numbers.
+func (s Section) lines(yield func(n int, line string) bool) {
+	n := s.Line - 1
+	for l := range strings.Lines(s.Text) {
+		n++
+		l = strings.TrimRight(l, "\r\n")
+		if t := strings.TrimSpace(l); t == "" || t[0] == '#' {
+			continue
+		}
+		if !yield(n, l) {
+			return
+		}
+	}
+}
+
+// match reports whether text is as a pattern says, in which each * stands for
+// any text. Case matters.
+func match(pattern, text string) bool {
+	parts := strings.Split(pattern, "*")
+	last := len(parts) - 1
+	if last == 0 {
+		return pattern == text
+	}
+	text, ok := strings.CutPrefix(text, parts[0])
+	if !ok {
+		return false
+	}
+	for _, p := range parts[1:last] {
+		i := strings.Index(text, p)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(p):]
+	}
+	return strings.HasSuffix(text, parts[last])
+}
