@@ -38,11 +38,11 @@ func newSQLite(o sqliteOptions) (*sqliteEngine, error) {
 		sync = "synchronous=FULL"
 	}
 	conn, err := openSQLite(o.path, "busy_timeout=5000", "page_size=4096", "journal_mode=WAL", sync,
-		"wal_autocheckpoint=0", "cache_size=-16384", "temp_store=MEMORY", "foreign_keys=0")
+		"fullfsync=1", "wal_autocheckpoint=0", "cache_size=-16384", "temp_store=MEMORY")
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := openSQLite(o.path, "busy_timeout=100", sync, "wal_autocheckpoint=0", "cache_size=-64")
+	keeper, err := openSQLite(o.path, "busy_timeout=100", sync, "checkpoint_fullfsync=1", "wal_autocheckpoint=0", "cache_size=-64")
 	if err != nil {
 		return nil, errors.Join(err, conn.close())
 	}

@@ -19,6 +19,15 @@ const (
 const (
 	walPause = 250 * time.Millisecond
 	walIdle  = 3 * time.Second
+	// how long the writer leaves the log alone when a reader was in the way
+	walPatience = 5 * time.Second
+)
+
+// How long the writing connection waits for a lock: in relieve, and else (for a
+// TRUNCATE that has just begun).
+const (
+	walShortWait = "PRAGMA busy_timeout=50"
+	walLongWait  = "PRAGMA busy_timeout=5000"
 )
 
 // walKeeper copies the log into the main file on a connection of its own, so that
@@ -31,6 +40,8 @@ type walKeeper struct {
 	need atomic.Bool
 	last atomic.Int64 // microseconds of the last group
 	done chan struct{}
+
+	patience time.Time // the writer's own: when it may try again
 }
 
 // run keeps the log short until quit.
@@ -49,7 +60,11 @@ func (k *walKeeper) run(quit <-chan struct{}) {
 		switch idle := time.Since(time.UnixMicro(last)) > walIdle; {
 		case idle && size > walTruncate && truncated != last:
 			truncated = last
-			_, _ = checkpoint(k.conn, "TRUNCATE") // with a reader in the way: after the next write
+			// TRUNCATE keeps writers out, so most is copied before. With a reader in
+			// the way it fails; then again after the next write.
+			if _, err := checkpoint(k.conn, "PASSIVE"); err == nil {
+				_, _ = checkpoint(k.conn, "TRUNCATE")
+			}
 		case size >= walCheckpoint && copied != last:
 			copied = last
 			logged, err := checkpoint(k.conn, "PASSIVE")
@@ -60,11 +75,17 @@ func (k *walKeeper) run(quit <-chan struct{}) {
 
 // relieve is called by the writer between groups.
 func (k *walKeeper) relieve(c *sqliteConn) {
-	k.last.Store(time.Now().UnixMicro())
-	if k.need.CompareAndSwap(true, false) {
-		_, _ = checkpoint(c, "RESTART") // with readers in the way: after the next round
-		c.broken = nil
+	now := time.Now()
+	k.last.Store(now.UnixMicro())
+	if !k.need.CompareAndSwap(true, false) || now.Before(k.patience) {
+		return
 	}
+	_ = c.run(walShortWait)
+	if _, err := checkpoint(c, "RESTART"); err != nil {
+		k.patience = now.Add(walPatience) // somebody reads for long, a backup perhaps
+	}
+	_ = c.run(walLongWait)
+	c.broken = nil
 }
 
 var errBusy = errors.New("sqlstore: somebody reads the log")

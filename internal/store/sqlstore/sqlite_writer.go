@@ -31,7 +31,8 @@ type sqliteWriter struct {
 	ops  chan *op
 	done chan struct{}
 
-	ran []*op // of the group in hand, waiting for the commit
+	ran     []*op // of the group in hand, waiting for the commit
+	careful bool  // the group has savepoints, since one of it failed after writing
 }
 
 // op is one call of write.
@@ -90,7 +91,7 @@ func (w *sqliteWriter) run(quit <-chan struct{}) {
 // group runs the operation and those that wait behind it in one transaction.
 func (w *sqliteWriter) group(first *op) {
 	start := time.Now()
-	w.ran = w.ran[:0]
+	w.ran, w.careful = w.ran[:0], false
 	if len(w.counts.accounts)+len(w.counts.boxes) > maxCounters {
 		w.counts.forget()
 	}
@@ -99,7 +100,7 @@ func (w *sqliteWriter) group(first *op) {
 		return
 	}
 	for o, n := first, 1; o != nil; n++ {
-		if !w.apply(o, false) {
+		if !w.apply(o) {
 			return
 		}
 		if n == maxGroupOps || time.Since(start) > maxGroupTime {
@@ -127,7 +128,8 @@ func (w *sqliteWriter) waiting() *op {
 // apply runs one operation inside the group's transaction; false means that the
 // group is over. An operation that fails before it has written leaves nothing
 // behind; later ones cost the group a second run, with savepoints.
-func (w *sqliteWriter) apply(o *op, savepoint bool) bool {
+func (w *sqliteWriter) apply(o *op) bool {
+	savepoint := w.careful
 	if err := o.ctx.Err(); err != nil {
 		w.answer(o, err)
 		return true
@@ -174,14 +176,14 @@ func (w *sqliteWriter) endSavepoint(failed error) bool {
 // again rolls the group back and runs what had succeeded in it once more.
 func (w *sqliteWriter) again() bool {
 	ops := append([]*op(nil), w.ran...)
-	w.ran = w.ran[:0]
+	w.ran, w.careful = w.ran[:0], true
 	w.rollback()
 	if err := w.begin(); err != nil {
 		w.abandon(ops, err)
 		return false
 	}
 	for i, o := range ops {
-		if !w.apply(o, true) {
+		if !w.apply(o) {
 			w.abandon(ops[i+1:], store.ErrTemporary)
 			return false
 		}
