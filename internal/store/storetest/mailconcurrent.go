@@ -164,7 +164,7 @@ func (f *follower) compare(t *testing.T) {
 func testMailSteps(t *testing.T, a, b store.Store) {
 	acct := person(t, a, 0)
 	inbox, trash := named(t, a, acct, "INBOX").ID, named(t, a, acct, "Trash").ID
-	const total = 1200
+	const total = 720
 	var uids []mailbox.UID
 	for range total / 60 {
 		ds := make([]store.Delivery, 60)

@@ -23,7 +23,7 @@ type mailWalk struct {
 }
 
 func testMailRandom(t *testing.T, a, b store.Store) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			id := person(t, a, 0)
 			have, err := a.ListMailboxes(t.Context(), id)

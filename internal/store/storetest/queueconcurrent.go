@@ -23,7 +23,7 @@ type outbound struct {
 // die. Each recipient is finished exactly once, by one that held its lease, and
 // no domain ever has more than its share.
 func testQueueConcurrent(t *testing.T, a, b store.Store) {
-	const perDomain, messages = 4, 150
+	const perDomain, messages = 4, 70
 	domains := []string{unique(), unique(), unique()}
 	o := &outbound{finished: map[int64]int{}, onTheWay: map[string]map[int64]int{}}
 	rng := rand.New(rand.NewPCG(1, 1))

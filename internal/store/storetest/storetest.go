@@ -39,7 +39,6 @@ func Run(t *testing.T, open Open) {
 		{"Flags", testFlags},
 		{"Quota", testQuota},
 		{"BlobsOfMail", testBlobsOfMail},
-		{"Floor", testFloor},
 		{"QueueRandom", testQueueRandom},
 		{"QueueLife", testQueueLife},
 		{"QueueLease", testQueueLease},
