@@ -24,6 +24,7 @@ import (
 	"posta/internal/intake"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
+	"posta/internal/pop3server"
 	"posta/internal/smtpserver"
 	"posta/internal/store"
 	"posta/internal/web"
@@ -104,6 +105,8 @@ func (s *server) add(name string, l net.Listener) error {
 		s.doors = append(s.doors, s.smtpDoor(name, l))
 	case "imap", "imaps":
 		s.doors = append(s.doors, s.imapDoor(name, l))
+	case "pop3", "pop3s":
+		s.doors = append(s.doors, s.pop3Door(name, l))
 	case "http":
 		d, err := s.httpDoor(l)
 		if err != nil {
@@ -206,7 +209,7 @@ func (s *server) sendmailDoor(l net.Listener) door {
 
 func (s *server) imapDoor(name string, l net.Listener) door {
 	srv := &imapserver.Server{
-		Hostname: s.cfg.Hostname, TLSConfig: s.tls(), Auth: logins{s.login}, Store: s.state.Store,
+		Hostname: s.cfg.Hostname, TLSConfig: s.tls(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater}, Store: s.state.Store,
 		Blobs: s.state.Blobs, Appender: appender{s.in}, Log: s.log, Now: s.opt.Now,
 	}
 	if name == "imaps" {
@@ -215,17 +218,32 @@ func (s *server) imapDoor(name string, l net.Listener) door {
 	return door{name, l, func(ctx context.Context) error { return ended(srv.Serve(ctx, l), imapserver.ErrServerClosed) }, srv.Shutdown}
 }
 
-// logins gives the reading doors the authenticator in their words.
-type logins struct{ a *admit.Authenticator }
+func (s *server) pop3Door(name string, l net.Listener) door {
+	srv := &pop3server.Server{
+		Hostname: s.cfg.Hostname, TLSConfig: s.tls(), Auth: logins{s.login, pop3server.ErrRefused, pop3server.ErrTryLater},
+		Store: s.state.Store, Blobs: s.state.Blobs, Log: s.log,
+	}
+	if name == "pop3s" {
+		srv.TLS = pop3server.ImplicitTLS
+	}
+	return door{name, l, func(ctx context.Context) error { return ended(srv.Serve(ctx, l), pop3server.ErrServerClosed) }, srv.Shutdown}
+}
 
-// Authenticate implements imapserver.Authenticator.
+// logins gives a reading door the authenticator, with the door's own words for
+// what may go wrong.
+type logins struct {
+	a              *admit.Authenticator
+	refused, later error
+}
+
+// Authenticate implements the Authenticator of both doors.
 func (l logins) Authenticate(ctx context.Context, remote netip.Addr, user, password string) (mailbox.AccountID, error) {
 	id, err := l.a.Login(ctx, remote, user, password)
 	switch {
 	case errors.Is(err, admit.ErrRefused):
-		return 0, imapserver.ErrRefused
+		return 0, l.refused
 	case errors.Is(err, admit.ErrTryLater):
-		return 0, imapserver.ErrTryLater
+		return 0, l.later
 	}
 	return id.Account, err
 }
