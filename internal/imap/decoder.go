@@ -10,16 +10,17 @@ import (
 
 // Limits is the budget of one command.
 type Limits struct {
-	Bytes int // octets of all its lines and literals
-	Depth int // nested parentheses, NOT and OR
-	Set   int // ranges in one sequence set
-	Items int // elements in one list (flags, fetch items, search keys, patterns)
+	Bytes   int // octets of all its lines and literals
+	Literal int // octets of one literal that is read into memory
+	Depth   int // nested parentheses, NOT and OR
+	Set     int // ranges in one sequence set
+	Items   int // elements in one list (flags, fetch items, search keys, patterns)
 }
 
 // The budgets before and after login.
 var (
-	BeforeLogin = Limits{Bytes: 8 << 10, Depth: 4, Set: 16, Items: 64}
-	AfterLogin  = Limits{Bytes: 64 << 10, Depth: 32, Set: 8192, Items: 1024}
+	BeforeLogin = Limits{Bytes: 8 << 10, Literal: 4 << 10, Depth: 4, Set: 16, Items: 64}
+	AfterLogin  = Limits{Bytes: 64 << 10, Literal: 64 << 10, Depth: 32, Set: 8192, Items: 1024}
 )
 
 // Literal is the announcement that ends a line: {n}, {n+} or ~{n} (RFC 9051 §4.3,
@@ -388,8 +389,8 @@ func (d *Decoder) literal(arg string) string {
 	if d.err != nil {
 		return ""
 	}
-	if l.Size > int64(d.left) {
-		d.err = &Reply{Status: BAD, Code: "TOOBIG", Text: fmt.Sprintf("%s: literal of %d octets; %d are left for this command", arg, l.Size, d.left)}
+	if most := min(d.left, d.limits.Literal); l.Size > int64(most) {
+		d.err = &Reply{Status: BAD, Code: "TOOBIG", Text: fmt.Sprintf("%s: literal of %d octets; there is room for %d", arg, l.Size, most)}
 		return ""
 	}
 	d.left -= int(l.Size)

@@ -54,6 +54,10 @@ func TestTail(t *testing.T) {
 	if r, ok := errors.AsType[*Reply](d.Err()); !ok || r.Code != "TOOBIG" {
 		t.Errorf("error %v", d.Err())
 	}
+	d = NewDecoder([]byte("{4097+}"), &textSource{rest: make([]byte, 5000)}, BeforeLogin)
+	if d.Astring("x"); d.Err() == nil {
+		t.Error("a literal of 4,097 octets before login is accepted")
+	}
 	d = decode("wrong( {4+}\r\n")
 	d.Number("x")
 	if l, ok := d.Tail(); !ok || l.Size != 4 {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"posta/internal/mailbox"
 	"posta/internal/memnet"
 )
 
@@ -53,6 +54,14 @@ type bench struct {
 	store  *memory
 	server *Server
 	l      *memnet.Listener
+	at     place
+}
+
+// place is where deliver puts messages.
+type place struct {
+	store   Store
+	append  Appender
+	account mailbox.AccountID
 }
 
 // newBench starts a server; it is shut down and waited for when the test ends.
@@ -67,19 +76,26 @@ func newBench(t testing.TB, mode TLSMode, change func(*Server)) *bench {
 	if change != nil {
 		change(b.server)
 	}
+	b.start(b.server)
+	return b
+}
+
+// start serves until the test ends.
+func (b *bench) start(s *Server) {
+	b.server = s
+	b.at = place{b.store, b.store, 1}
 	done := make(chan error, 1)
-	go func() { done <- b.server.Serve(context.Background(), b.l) }()
-	t.Cleanup(func() {
+	go func() { done <- s.Serve(context.Background(), b.l) }()
+	b.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		if err := b.server.Shutdown(ctx); err != nil {
-			t.Errorf("Shutdown: %v", err)
+		if err := s.Shutdown(ctx); err != nil {
+			b.t.Errorf("Shutdown: %v", err)
 		}
 		if err := <-done; err != ErrServerClosed {
-			t.Errorf("Serve: %v", err)
+			b.t.Errorf("Serve: %v", err)
 		}
 	})
-	return b
 }
 
 // client is one connection of a test.
@@ -250,13 +266,27 @@ func play(t *testing.T, name string, a *txtar.Archive) {
 	}
 }
 
+// box finds a mailbox of alice.
+func (b *bench) box(name string) mailbox.ID {
+	b.t.Helper()
+	all, err := b.at.store.ListMailboxes(b.t.Context(), b.at.account)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, m := range all {
+		if m.Name == name {
+			return m.ID
+		}
+	}
+	b.t.Fatalf("no mailbox %s", name)
+	return 0
+}
+
 // deliver puts a message into a mailbox of alice.
 func (b *bench) deliver(name, text string) {
 	b.t.Helper()
-	b.store.mu.Lock()
-	id := b.store.named(1, name).ID
-	b.store.mu.Unlock()
-	if _, err := b.store.Append(b.t.Context(), Appending{Account: 1, Mailbox: id, InternalDate: noon.Add(-24 * time.Hour), Size: int64(len(text))}, strings.NewReader(text)); err != nil {
+	m := Appending{Account: b.at.account, Mailbox: b.box(name), InternalDate: noon.Add(-24 * time.Hour), Size: int64(len(text))}
+	if _, err := b.at.append.Append(b.t.Context(), m, strings.NewReader(text)); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -172,6 +172,10 @@ func (c *conn) markSeen(ctx context.Context, found []store.Stored) (map[mailbox.
 	return marked, nil
 }
 
+// maxHeld is how many octets of items that cannot be streamed (structures, header
+// fields, decoded parts) are held for one message.
+const maxHeld = 4 << 20
+
 // writeFetch writes the FETCH of one message. What can fail is done before the
 // line is begun; from there on an error is the end of the connection, since a
 // literal that was announced cannot be taken back.
@@ -183,10 +187,14 @@ func (c *conn) writeFetch(ctx context.Context, m *store.Stored, items []imap.Ite
 	l := &letter{c: c, m: m}
 	defer l.close()
 	ready := make([]piece, len(items))
+	held := 0
 	for i, it := range items {
 		var err error
 		if ready[i], err = l.prepare(ctx, it); err != nil {
 			return err
+		}
+		if held += len(ready[i].text); held > maxHeld {
+			return imap.No("LIMIT", "too much of one message is asked for at once")
 		}
 	}
 	c.learn(m.Keywords)

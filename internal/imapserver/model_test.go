@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"posta/internal/store"
 )
 
 // view is a mailbox as a client believes it to be, from untagged responses alone.
@@ -88,13 +90,12 @@ func TestTwoClientsAgainstModel(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			twoClients(t, rand.New(rand.NewPCG(seed, 9051)), seed%3 == 2)
+			twoClients(t, newBench(t, ImplicitTLS, nil), rand.New(rand.NewPCG(seed, 9051)), seed%3 == 2)
 		})
 	}
 }
 
-func twoClients(t *testing.T, r *rand.Rand, qresync bool) {
-	b := newBench(t, ImplicitTLS, nil)
+func twoClients(t *testing.T, b *bench, r *rand.Rand, qresync bool) {
 	for range 5 {
 		b.deliver("INBOX", "Subject: x\r\n\r\nbody\r\n")
 	}
@@ -172,13 +173,15 @@ func twoClients(t *testing.T, r *rand.Rand, qresync bool) {
 		}
 	}
 	var want view
-	b.store.mu.Lock()
-	for _, m := range b.store.named(1, "INBOX").live(nil) {
+	found, err := b.at.store.Fetch(t.Context(), b.at.account, b.box("INBOX"), store.FetchQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range found {
 		f := append(m.Flags.Names(), m.Keywords...)
 		slices.Sort(f)
 		want.uids, want.flags = append(want.uids, int(m.UID)), append(want.flags, strings.Join(f, " "))
 	}
-	b.store.mu.Unlock()
 	for i := range cs {
 		if !slices.Equal(views[i].uids, want.uids) || !slices.Equal(views[i].flags, want.flags) {
 			t.Errorf("client %d sees\n%v\n%q\nthe mailbox is\n%v\n%q", i, views[i].uids, views[i].flags, want.uids, want.flags)

@@ -78,6 +78,11 @@ func TestLargeMessage(t *testing.T) {
 	if got := literal("FETCH 1 BINARY[1]<7.1500000>"); got != plain[7:1500007] {
 		t.Errorf("partial BINARY: %d octets", len(got))
 	}
+	// A thousand times a part in memory is refused, not held.
+	many := strings.TrimSuffix(strings.Repeat("BINARY[1]<0.1000000> ", 20), " ")
+	if got := c.run("d", "FETCH 1 ("+many+")"); got[len(got)-1] != "d NO [LIMIT] too much of one message is asked for at once" {
+		t.Errorf("%q", got[len(got)-1])
+	}
 }
 
 // panicky breaks when it is asked for its mailboxes.
@@ -257,7 +262,7 @@ func TestTimes(t *testing.T) {
 				s := &Server{Hostname: "mx.example.org", TLS: ImplicitTLS, TLSConfig: tlsConfig}
 				m := newMemory(time.Now)
 				s.Auth, s.Store, s.Blobs, s.Appender = m, m, m, m
-				b := &bench{t: t, store: m, server: s, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
+				b := &bench{t: t, store: m, server: s, at: place{m, m, 1}, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
 				done := make(chan error, 1)
 				go func() { done <- s.Serve(t.Context(), b.l) }()
 				cl := b.dial()
@@ -289,7 +294,7 @@ func TestIdleCoalesces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(time.Now)
 		s := &Server{Hostname: "mx.example.org", TLS: ImplicitTLS, TLSConfig: tlsConfig, Auth: m, Store: m, Blobs: m, Appender: m}
-		b := &bench{t: t, store: m, server: s, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
+		b := &bench{t: t, store: m, server: s, at: place{m, m, 1}, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
 		done := make(chan error, 1)
 		go func() { done <- s.Serve(t.Context(), b.l) }()
 		c := b.dial().login()
@@ -321,7 +326,7 @@ func TestShutdown(t *testing.T) {
 	t.Parallel()
 	m := newMemory(time.Now)
 	s := &Server{Hostname: "mx.example.org", TLS: ImplicitTLS, TLSConfig: tlsConfig, Auth: m, Store: m, Blobs: m, Appender: m}
-	b := &bench{t: t, store: m, server: s, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
+	b := &bench{t: t, store: m, server: s, at: place{m, m, 1}, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:993"))}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(t.Context(), b.l) }()
 	idling, waiting := b.dial().login(), b.dial().login()
