@@ -1,0 +1,169 @@
+// Package floors keeps the house's floors (ARCHITECTURE.md): imports point down.
+package floors
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// floors lists the packages from the ground up. A package may import those of
+// lower floors; neighbours meet in app.
+var floors = []struct {
+	name     string
+	packages []string
+}{
+	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "resolver", "certs", "sandbox", "systemd", "words"}},
+	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres"}},
+	{"domain", []string{"mail", "mailbox", "finding"}},
+	{"state", []string{"blob", "store", "directory", "trace"}},
+	{"engines", []string{"blob/record", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest"}},
+	{"judgement", []string{"spf", "dkim", "dmarc", "iprev", "helo", "dnsbl", "zone"}},
+	{"decision", []string{"policy"}},
+	{"command", []string{"admit", "command", "config"}},
+	{"movement", []string{"filing", "intake", "route", "relay", "queue", "rescue"}},
+	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
+	{"app", []string{"app"}},
+	{"lab", []string{"lab"}},
+}
+
+// exceptions are imports that do not point to a lower floor, each with its
+// reason.
+var exceptions = map[string]string{
+	"message/charset ← addr":    "display names in address lists are decoded; charset knows nothing else of messages",
+	"addr ← message":            "formats that contain each other: a header field holds addresses",
+	"message/charset ← message": "its own part, apart so that addr can use it",
+	"message ← dsn":             "a DSN is a message",
+	"addr ← dsn":                "a DSN holds addresses",
+	"blob ← store":              "a row says where a blob rests",
+	"store ← directory":         "the directory is a view of the store's contract",
+	"store ← trace":             "the store keeps traces as opaque records of its contract",
+	"blob/record ← blob/pack":   "the record format that both stores share",
+	"blob/record ← blob/s3":     "the record format that both stores share",
+	"smtpserver ← intake":       "the caller declares the interface: the door says what a backend must do, intake does it",
+	"admit ← command":           "a command makes passwords",
+	"route ← relay":             "an attempt goes where the route says",
+	"filing ← intake":           "intake carries out what filing decides",
+	"dkim ← zone":               "the records to publish hold keys",
+}
+
+// imports lists, for each package of the house, what its product code imports of
+// the house.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	root := ".."
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "zzdeps") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(p))
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(rel)
+		if _, ok := out[pkg]; !ok {
+			out[pkg] = nil
+		}
+		for _, im := range f.Imports {
+			name, err := strconv.Unquote(im.Path.Value)
+			if err != nil {
+				return err
+			}
+			if rest, ok := strings.CutPrefix(name, "posta/internal/"); ok && !slices.Contains(out[pkg], rest) {
+				out[pkg] = append(out[pkg], rest)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func floorOf(pkg string) int {
+	return slices.IndexFunc(floors, func(f struct {
+		name     string
+		packages []string
+	}) bool {
+		return slices.Contains(f.packages, pkg)
+	})
+}
+
+// Imports point down; an exception has a reason and is really needed.
+func TestImportsPointDown(t *testing.T) {
+	used := map[string]bool{}
+	for pkg, ims := range imports(t) {
+		at := floorOf(pkg)
+		if at < 0 {
+			t.Errorf("internal/%s stands on no floor: add it to the list above and to ARCHITECTURE.md", pkg)
+			continue
+		}
+		for _, im := range ims {
+			if floorOf(im) < at {
+				continue
+			}
+			key := im + " ← " + pkg
+			if exceptions[key] == "" {
+				t.Errorf("internal/%s (%s) imports internal/%s (%s): imports point down", pkg, floors[at].name, im, path.Base(im))
+			}
+			used[key] = true
+		}
+	}
+	for key := range exceptions {
+		if !used[key] && exists(key) {
+			t.Errorf("the exception %q is not needed any more", key)
+		}
+	}
+}
+
+// exists reports whether both packages of an exception are there.
+func exists(key string) bool {
+	a, b, _ := strings.Cut(key, " ← ")
+	_, errA := os.Stat(filepath.Join("..", a))
+	_, errB := os.Stat(filepath.Join("..", b))
+	return errA == nil && errB == nil
+}
+
+// The ground knows nothing of mail, formats no socket, disk or clock.
+func TestFormatsAreValues(t *testing.T) {
+	forbidden := []string{"net", "os", "net/http", "os/exec", "syscall", "database/sql"}
+	for _, pkg := range floors[1].packages {
+		files, err := filepath.Glob(filepath.Join("..", pkg, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range files {
+			if strings.HasSuffix(p, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, im := range f.Imports {
+				if name, _ := strconv.Unquote(im.Path.Value); slices.Contains(forbidden, name) {
+					t.Errorf("%s imports %s: formats turn bytes into values and nothing else", p, name)
+				}
+			}
+		}
+	}
+}
