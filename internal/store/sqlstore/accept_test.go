@@ -22,12 +22,11 @@ func TestAcceptFails(t *testing.T) {
 			dir := t.TempDir()
 			s := openTest(t, dir)
 			ana := makeAccount(t, s, "ana", "example.org")
-			writer := s.main.(*sqliteEngine).writer
-			s.fail, writer.fail = points, points // the writer is idle
+			setFailpoints(t, s, points)
 			if _, err := s.Accept(t.Context(), letterFor(time.Now(), ana)); !errors.Is(err, want) {
 				t.Errorf("%s with %s: %v, want %v", point, action, err, want)
 			}
-			s.fail, writer.fail = nil, nil
+			setFailpoints(t, s, nil)
 			if uids, _, err := s.UIDs(t.Context(), ana, inboxOf(t, s, ana)); err != nil || len(uids) != 0 {
 				t.Errorf("%s with %s: %d letters are there; %v", point, action, len(uids), err)
 			}
@@ -39,6 +38,15 @@ func TestAcceptFails(t *testing.T) {
 	}
 }
 
+// setFailpoints changes them in the writer's own goroutine; they may hit the change
+// itself, which is no matter.
+func setFailpoints(t *testing.T, s *Store, points *durable.Failpoints) {
+	_ = s.main.write(t.Context(), func(*tx) error {
+		s.fail, s.main.(*sqliteEngine).writer.fail = points, points
+		return nil
+	})
+}
+
 // When the reply to COMMIT is lost, Accepted tells what became of it.
 func TestAcceptUnknown(t *testing.T) {
 	points, err := durable.ParseFailpoints("store.committed=eio")
@@ -47,12 +55,12 @@ func TestAcceptUnknown(t *testing.T) {
 	}
 	s := openTest(t, t.TempDir())
 	ana := makeAccount(t, s, "ana", "example.org")
-	s.main.(*sqliteEngine).writer.fail = points
+	setFailpoints(t, s, points)
 	a := letterFor(time.Now(), ana)
 	if _, err := s.Accept(t.Context(), a); !errors.Is(err, store.ErrUnknown) || !errors.Is(err, syscall.EIO) {
 		t.Fatalf("Accept: %v, want ErrUnknown", err)
 	}
-	s.main.(*sqliteEngine).writer.fail = nil
+	setFailpoints(t, s, nil)
 	if yes, err := s.Accepted(t.Context(), a.ID); !yes || err != nil {
 		t.Errorf("Accepted: %v, %v", yes, err)
 	}

@@ -177,18 +177,18 @@ func TestDiskFull(t *testing.T) {
 	e := s.main.(*sqliteEngine)
 	limit := func(pages string) {
 		t.Helper()
-		// The writer is idle: nobody else uses its connection now.
-		if err := e.writer.conn.run("PRAGMA max_page_count=" + pages); err != nil {
+		err := e.write(t.Context(), func(*tx) error { return e.writer.conn.run("PRAGMA max_page_count=" + pages) })
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	var pages int64
-	if err := e.writer.conn.numbers("PRAGMA page_count", &pages); err != nil {
+	err := e.write(t.Context(), func(*tx) error { return e.writer.conn.numbers("PRAGMA page_count", &pages) })
+	if err != nil {
 		t.Fatal(err)
 	}
 	limit(fmt.Sprint(pages + 20))
 	accepted := 0
-	var err error
 	for range 200 {
 		if _, err = s.Accept(t.Context(), letterFor(time.Now(), ana)); err != nil {
 			break
