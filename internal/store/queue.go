@@ -121,7 +121,7 @@ type Queue interface {
 	// have but for perDomain); zero if nothing is Ready.
 	NextDue(ctx context.Context) (time.Time, error)
 	ListQueue(ctx context.Context, f QueueFilter) ([]QueueEntry, error)
-	// EditQueue changes entries by hand: due now, hold, release, or drop (Failed
+	// EditQueue changes entries by hand, in steps: due now, hold, release, or drop (Failed
 	// without a DSN), and tells how many. Entries that are leased, and those that
 	// the edit does not fit, stay as they are.
 	EditQueue(ctx context.Context, ids []int64, edit QueueEdit, a Audit) (int, error)

@@ -42,7 +42,7 @@ type Traces interface {
 	FindTraces(ctx context.Context, key string, limit int) ([]mail.ID, error)
 	// LatestTraces lists the newest, before a moment (zero: now).
 	LatestTraces(ctx context.Context, before time.Time, limit int) ([]StoredTrace, error)
-	// DropTraces forgets whole days before a moment.
+	// DropTraces forgets whole days (UTC) before a moment, in steps.
 	DropTraces(ctx context.Context, before time.Time) error
 	// FlushTraces waits until what was given so far can be found.
 	FlushTraces(ctx context.Context) error

@@ -27,7 +27,7 @@ func testMailConcurrent(t *testing.T, a, b store.Store) {
 		writers.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(n), 3))
 			s := handles[n%2]
-			for range 25 {
+			for range 16 {
 				src, dst := inbox.ID, archive.ID
 				if rng.IntN(2) == 0 {
 					src, dst = dst, src

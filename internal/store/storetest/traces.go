@@ -145,7 +145,7 @@ func testDrop(t *testing.T, a, b store.Store, ids []mail.ID) {
 
 // testTracesMany writes more than one batch from both handles at once.
 func testTracesMany(t *testing.T, a, b store.Store) {
-	const each = 3000
+	const each = 2500
 	handles := [2]store.Store{a, b}
 	done := make(chan bool)
 	for n, s := range handles {
