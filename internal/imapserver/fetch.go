@@ -2,6 +2,7 @@ package imapserver
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"posta/internal/imap"
@@ -39,15 +40,17 @@ func (c *conn) fetchItems(ctx context.Context, d *imap.Decoder, uid bool) error 
 			return err
 		}
 	}
+	var failed error // of a message; the others are told all the same
 	for page := range slices.Chunk(uids, plan.page) {
-		if err := c.fetchPage(ctx, plan, page); err != nil {
-			return err
+		err := c.fetchPage(ctx, plan, page, &failed)
+		if err == nil {
+			err = c.unwritten()
 		}
-		if err := c.unwritten(); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 // changedSince narrows UIDs to those that changed, and tells what vanished.
@@ -115,8 +118,9 @@ func planFetch(args imap.Fetch, uid bool) fetchPlan {
 	return p
 }
 
-// fetchPage reads, marks and writes one page.
-func (c *conn) fetchPage(ctx context.Context, p fetchPlan, uids []mailbox.UID) error {
+// fetchPage reads, marks and writes one page. failed is the first message's error
+// that is not the connection's.
+func (c *conn) fetchPage(ctx context.Context, p fetchPlan, uids []mailbox.UID, failed *error) error {
 	found, err := c.srv.Store.Fetch(ctx, c.account, c.sel.id, fetchUIDs(uids, p.want))
 	if err != nil {
 		return err
@@ -136,8 +140,11 @@ func (c *conn) fetchPage(ctx context.Context, p fetchPlan, uids []mailbox.UID) e
 		if marked[m.UID] && c.condstore && !p.modseq {
 			items = append(slices.Clip(items), imap.Item{Attr: imap.AttrModSeq})
 		}
-		if err := c.writeFetch(ctx, m, items); err != nil {
+		switch err := c.writeFetch(ctx, m, items); {
+		case errors.Is(err, errLost) || ctx.Err() != nil:
 			return err
+		case err != nil && *failed == nil:
+			*failed = err
 		}
 	}
 	return nil

@@ -64,14 +64,20 @@ func (l *letter) open(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("message %d of mailbox %d: %w", l.m.UID, l.m.Mailbox, err)
+		return fmt.Errorf("UID %d of mailbox %d: %w", l.m.UID, l.m.Mailbox, err)
 	}
 	l.blob = r
 	return nil
 }
 
-// size is the octets of the whole message.
-func (l *letter) size() int64 { return l.m.Size }
+// size is the octets of the whole message: of what is there, once it is open, so
+// that no literal announces octets that cannot follow.
+func (l *letter) size() int64 {
+	if l.blob != nil {
+		return int64(len(l.m.Prefix)) + l.blob.Size() - l.m.Skip
+	}
+	return l.m.Size
+}
 
 // part gives the structure with offsets of the message as the client sees it. One
 // that is not stored, or cannot be read, is made from the bytes.

@@ -91,6 +91,9 @@ func (l *letter) body(ctx context.Context, it imap.Item) (piece, error) {
 		s.Text = imap.TextBody
 	}
 	out := piece{text: append(imap.AppendItem(nil, it), ' ')}
+	if err := l.open(ctx); err != nil {
+		return piece{}, err
+	}
 	r, ok, err := l.section(ctx, s)
 	if err != nil {
 		return piece{}, err
@@ -98,9 +101,6 @@ func (l *letter) body(ctx context.Context, it imap.Item) (piece, error) {
 	if !ok {
 		out.text = append(out.text, "NIL"...)
 		return out, nil
-	}
-	if err := l.open(ctx); err != nil {
-		return piece{}, err
 	}
 	if s.Text == imap.TextFields || s.Text == imap.TextFieldsNot {
 		h, err := l.header(ctx, r)

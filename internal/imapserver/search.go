@@ -2,8 +2,10 @@ package imapserver
 
 import (
 	"context"
+	"errors"
 	"slices"
 
+	"posta/internal/blob"
 	"posta/internal/imap"
 	"posta/internal/mailbox"
 )
@@ -91,6 +93,10 @@ func (c *conn) scan(ctx context.Context, m matcher, uids []mailbox.UID, modseq b
 			ok, err := m.match(ctx, &l)
 			l.close()
 			if err != nil {
+				if errors.Is(err, blob.ErrCorrupt) || errors.Is(err, blob.ErrNotFound) { // it hides no other
+					c.log.ErrorContext(ctx, "imap: message passed over in a search", "err", err)
+					continue
+				}
 				return h, err
 			}
 			if ok {
