@@ -72,8 +72,6 @@ func describe(d *store.Delivery, tree *message.Part, body blob.Body) (err error)
 	if t, err := message.ParseDate(tree.Envelope.Date); err == nil {
 		d.Sent = t
 	}
-	root := *tree
-	root.Envelope = nil // it has its own column
-	d.Structure, err = root.MarshalBinary()
+	d.Structure, err = tree.MarshalBinary() // without the envelope, which has its own column
 	return err
 }

@@ -265,6 +265,9 @@ func (in *Intake) acceptRecord(a *store.Accept) []byte {
 	r := store.AcceptRecord{Accept: a.ID, At: in.cfg.Now().UTC()}
 	for _, d := range a.Deliveries {
 		p := store.AcceptPlace{Role: d.Target.Role.String(), Mailbox: d.Target.Name, Keywords: d.Keywords, Flags: uint8(d.Flags)}
+		if at := d.InternalDate.UTC(); at.Sub(r.At).Abs() >= time.Second {
+			p.Internal = at
+		}
 		if acc := view.Account(d.Account); acc != nil {
 			p.Login = acc.Login
 		}
@@ -278,6 +281,8 @@ func (in *Intake) acceptRecord(a *store.Accept) []byte {
 		}
 		if len(a.Deliveries) == 0 {
 			r.Prefix, r.Skip = q.Prefix, q.Skip
+		} else {
+			r.QueuedPrefix = q.Prefix
 		}
 	}
 	return r.Encode()

@@ -59,6 +59,7 @@ func (k *sink) prefix(f *facts, verdicts []mail.Verdict) (*prefixes, error) {
 	b = append(append(b, received...), missing...)
 	if forged(f.header, in.cfg.Hostname) {
 		b = appendWithoutForged(b, f.header, in.cfg.Hostname)
+		p.outgoing = appendWithoutForged(p.outgoing, f.header, in.cfg.Hostname)
 		p.skip = int64(len(f.header))
 	}
 	p.delivered = b

@@ -27,7 +27,7 @@ func Preview(r io.ReaderAt, root *Part, n int) (string, error) {
 			continue
 		}
 		out := textSink{limit: n}
-		err := writeText(&out, r, p, previewInput)
+		err := writeText(&out, r, root, p, previewInput)
 		if out.b.Len() > 0 || err != nil {
 			return out.b.String(), err
 		}
@@ -59,15 +59,15 @@ func Text(r io.ReaderAt, root *Part, limit int) (string, error) {
 	root.Walk(func(p *Part) bool {
 		if p.Type == "text" && err == nil {
 			out.space = true
-			err = writeText(&out, r, p, int64(limit)*4)
+			err = writeText(&out, r, root, p, int64(limit)*4)
 		}
 		return err == nil && !out.full()
 	})
 	return out.b.String(), err
 }
 
-func writeText(out *textSink, r io.ReaderAt, p *Part, maxInput int64) error {
-	in := io.LimitReader(openLoose(r, p), maxInput)
+func writeText(out *textSink, r io.ReaderAt, root, p *Part, maxInput int64) error {
+	in := io.LimitReader(openLoose(r, root, p), maxInput)
 	if p.Subtype == "html" {
 		return stripHTML(out, in)
 	}
@@ -83,9 +83,12 @@ func writeText(out *textSink, r io.ReaderAt, p *Part, maxInput int64) error {
 }
 
 // openLoose is OpenText, but leaves faulty UTF-8 for the reader of runes to
-// replace, which saves a pass and its buffers.
-func openLoose(r io.ReaderAt, p *Part) io.Reader {
-	if strings.EqualFold(p.Charset(), "utf-8") {
+// replace, and takes as it stands what is plain ASCII throughout, which saves a
+// pass and its buffers.
+func openLoose(r io.ReaderAt, root, p *Part) io.Reader {
+	plain := !root.Defects.Has(EightBitBody) && strings.EqualFold(p.Charset(), "us-ascii") &&
+		(p.Encoding == "7bit" || p.Encoding == "8bit" || p.Encoding == "")
+	if plain || strings.EqualFold(p.Charset(), "utf-8") {
 		if body, err := Open(r, p); err == nil {
 			return body
 		}
