@@ -1,0 +1,129 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"posta/internal/route"
+)
+
+// Policy says how a connection is to be protected. It may block for look-ups.
+// An error puts the host off: a policy that cannot be found out is no policy to
+// be ignored.
+type Policy interface {
+	TLS(ctx context.Context, domain string, h route.Host) (Rule, error)
+}
+
+// Rule is one host's protection.
+type Rule struct {
+	Level route.TLS // never Unset
+	// Names are those of which the certificate must have one (Verify); nil means
+	// the host's name.
+	Names []string
+	// Verify, when set, judges the connection in place of the authorities and
+	// names (DANE); for level Verify only.
+	Verify func(tls.ConnectionState) error
+	// Source is where the rule comes from, for the trace: "dane", "mta-sts",
+	// "route"; "" is the default.
+	Source string
+}
+
+// Opportunistic is the policy without knowledge: TLS when offered.
+type Opportunistic struct{}
+
+// TLS gives the level may.
+func (Opportunistic) TLS(context.Context, string, route.Host) (Rule, error) {
+	return Rule{Level: route.May}, nil
+}
+
+// rule is the policy for a host of a route, with what the route and the message
+// themselves ask for.
+func (a *attempt) rule(ctx context.Context, h route.Host) (Rule, error) {
+	rule := Rule{Level: h.TLS, Source: "route"}
+	if h.TLS == route.Unset {
+		var err error
+		if rule, err = a.r.cfg.Policy.TLS(ctx, a.rt.Domain, h); err != nil {
+			return rule, err
+		}
+	}
+	if a.m.RequireTLS && rule.Level != route.Verify {
+		rule = Rule{Level: route.Verify, Source: "requiretls"} // RFC 8689 §4.2.1
+	}
+	if h.Implicit && rule.Level <= route.May {
+		rule.Level = route.Encrypt
+	}
+	return rule, nil
+}
+
+// tlsConfig is the configuration for one connection.
+func (r *Relay) tlsConfig(h route.Host, rule Rule) *tls.Config {
+	c := r.tls.Clone()
+	c.ServerName = strings.Trim(h.Name, "[]")
+	// Posta judges by itself, since most certificates need only be noted.
+	c.InsecureSkipVerify = true
+	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		if rule.Level < route.Verify {
+			return nil
+		}
+		if rule.Verify != nil {
+			return rule.Verify(cs)
+		}
+		return r.trusted(cs, rule.names(h))
+	}
+	return c
+}
+
+func (rule Rule) names(h route.Host) []string {
+	if rule.Names != nil {
+		return rule.Names
+	}
+	return []string{strings.TrimPrefix(strings.Trim(h.Name, "[]"), "IPv6:")}
+}
+
+var errNoCertificate = errors.New("the host shows no certificate")
+
+// trusted checks chain and name (RFC 5280, RFC 6125, RFC 8461 §4.1).
+func (r *Relay) trusted(cs tls.ConnectionState, names []string) error {
+	if len(cs.PeerCertificates) == 0 {
+		return errNoCertificate
+	}
+	leaf, between := cs.PeerCertificates[0], x509.NewCertPool()
+	for _, c := range cs.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	var err error
+	for _, n := range names {
+		if err = leaf.VerifyHostname(n); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if r.tls.Time != nil {
+		now = r.tls.Time()
+	}
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: r.tls.RootCAs, Intermediates: between, CurrentTime: now})
+	return err
+}
+
+// describe tells of an established TLS connection.
+func (r *Relay) describe(cs tls.ConnectionState, h route.Host, rule Rule) string {
+	trust := "trusted"
+	if rule.Level == route.Verify {
+		trust = "verified"
+	} else if err := r.trusted(cs, rule.names(h)); err != nil {
+		trust = "not trusted"
+	}
+	text := fmt.Sprintf("%s %s, %s", tls.VersionName(cs.Version), tls.CipherSuiteName(cs.CipherSuite), trust)
+	if rule.Source != "" {
+		text += " (" + rule.Source + ")"
+	}
+	return text
+}

@@ -1,0 +1,109 @@
+package relay
+
+import (
+	"strings"
+
+	"posta/internal/message"
+)
+
+// MaxConvert is the largest message that SevenBit takes, in octets.
+const MaxConvert = 32 << 20
+
+// SevenBit rewrites a message so that it has no octets over 127 (RFC 6152 §3):
+// each leaf part that has some becomes quoted-printable, and containers that
+// said 8bit say 7bit. A message without such octets comes back as it is. Lines
+// keep their CRLF, so a part of text and one of lines both come back whole.
+//
+// ErrNotConvertible: octets over 127 in a header or outside of any part, inside
+// a signed or encrypted part (RFC 1847), in a part that already has an encoding
+// or is opaque; or a message over MaxConvert.
+func SevenBit(b []byte) ([]byte, error) {
+	if !eightBit(b) {
+		return b, nil
+	}
+	if len(b) > MaxConvert {
+		return nil, ErrNotConvertible
+	}
+	c := converter{src: b, dst: make([]byte, 0, len(b)+len(b)/8)}
+	if err := c.part(message.ParseBytes(b, message.Budget{})); err != nil {
+		return nil, err
+	}
+	c.copyTo(int64(len(b)))
+	if eightBit(c.dst) {
+		return nil, ErrNotConvertible // preambles, epilogues, what parsing passed over
+	}
+	return c.dst, nil
+}
+
+// converter copies src to dst with parts replaced on the way.
+type converter struct {
+	src, dst []byte
+	at       int64 // src is copied up to here
+}
+
+func (c *converter) copyTo(at int64) {
+	c.dst = append(c.dst, c.src[c.at:at]...)
+	c.at = at
+}
+
+// part converts one part and what is inside it.
+func (c *converter) part(p *message.Part) error {
+	if !eightBit(c.src[p.Start:p.End]) {
+		return nil
+	}
+	if eightBit(c.src[p.Start:p.Body]) {
+		return ErrNotConvertible
+	}
+	switch {
+	case p.Type == "multipart" && (p.Subtype == "signed" || p.Subtype == "encrypted"):
+		return ErrNotConvertible
+	case p.Multipart(), p.Message != nil:
+		c.header(p, "7bit")
+		inside := p.Children
+		if p.Message != nil {
+			inside = []*message.Part{p.Message}
+		}
+		for _, ch := range inside {
+			if err := c.part(ch); err != nil {
+				return err
+			}
+		}
+		return nil
+	case p.Opaque || p.Type == "message" || p.Encoding != "7bit" && p.Encoding != "8bit":
+		return ErrNotConvertible
+	}
+	c.header(p, "quoted-printable")
+	c.dst = message.AppendQuotedPrintable(c.dst, c.src[p.Body:p.End])
+	c.at = p.End
+	return nil
+}
+
+// header copies a part's header with another Content-Transfer-Encoding.
+func (c *converter) header(p *message.Part, encoding string) {
+	c.copyTo(p.Start)
+	h := message.Header(c.src[p.Start:p.Body])
+	end := 0 // of the fields
+	for f := range h.Fields() {
+		end = f.End()
+		if !f.Is("Content-Transfer-Encoding") {
+			c.dst = append(c.dst, f.Raw()...)
+		}
+	}
+	if p.Start == 0 && !h.Has("MIME-Version") { // RFC 2045 §4: without it no encoding holds
+		c.dst = message.AppendField(c.dst, "MIME-Version", "1.0")
+	}
+	if encoding != "7bit" || strings.TrimSpace(h.Get("Content-Transfer-Encoding")) != "" {
+		c.dst = message.AppendField(c.dst, "Content-Transfer-Encoding", encoding)
+	}
+	c.dst = append(c.dst, h[end:]...)
+	c.at = p.Body
+}
+
+func eightBit(b []byte) bool {
+	for _, o := range b {
+		if o > 0x7f {
+			return true
+		}
+	}
+	return false
+}
