@@ -32,8 +32,10 @@ type Accept struct {
 // ConfirmKey is the hash that recognises a repeated accept for one recipient.
 type ConfirmKey [16]byte
 
-// NewBlob is a blob that Put has made durable. The zero NewBlob refers to no
-// bytes; a Delivery may then name a blob that exists already.
+// NewBlob is a blob that Put has made durable. With At zero it is one that has a
+// row already (deferred filing); only ID and Size are read then, and a blob that
+// is doomed or gone is ErrNotFound. The zero NewBlob refers to no bytes: such an
+// accept has no Deliveries and no Enqueues.
 type NewBlob struct {
 	ID     blob.ID
 	At     blob.Location
@@ -80,9 +82,11 @@ type Placed struct {
 // Acceptor makes messages durable.
 type Acceptor interface {
 	// Accept commits one message; concurrent calls share a sync. It returns where
-	// each Delivery went, in order. On ErrUnknown the caller asks Accepted.
+	// each Delivery went, in order. On ErrUnknown the caller asks Accepted; an
+	// accept whose ID was committed before is ErrExists.
 	Accept(ctx context.Context, a *Accept) ([]Placed, error)
-	// Accepted reports whether an accept was committed, after a reconnect.
+	// Accepted reports whether an accept was committed, after a reconnect. What it
+	// says is final: it waits for a COMMIT that is still on its way.
 	Accepted(ctx context.Context, id mail.ID) (bool, error)
 	// Unconfirmed remembers for five days that it is not known whether the client
 	// read our 250.

@@ -60,7 +60,8 @@ type Store interface {
 	// that changed the account; with 0, after commits that made queue or job
 	// work due. A wake-up is a hint: the truth is the change counter.
 	Subscribe(account mailbox.AccountID) (wake <-chan struct{}, cancel func())
-	// Snapshot writes a consistent copy of the metadata for a backup.
+	// Snapshot writes a consistent copy of the metadata for a backup: whatever the
+	// engine, the SQLite file with which the embedded engine goes on.
 	Snapshot(ctx context.Context, w io.Writer) error
 	// Verify checks every invariant of the metadata and reports each breach.
 	Verify(ctx context.Context, report func(Breach)) error
@@ -89,7 +90,7 @@ type Blobs interface {
 	// To afterwards.
 	MoveBlobs(ctx context.Context, moves []blob.Move) error
 	// UnitUse tells, for each unit of the blob store, how many octets of it are
-	// referred to (payload octets of blobs that are not forgotten).
+	// alive: the Lengths of records of blobs that are not forgotten.
 	UnitUse(ctx context.Context) (map[string]int64, error)
 	// EachBlob calls f with every blob row, in pages.
 	EachBlob(ctx context.Context, f func(BlobRef) error) error

@@ -51,6 +51,7 @@ func Run(t *testing.T, open Open) {
 		{"TracesMany", testTracesMany},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			a, b := open(t)
 			test.run(t, a, b)
 		})
