@@ -254,7 +254,7 @@ type appender struct{ in *intake.Intake }
 // Append implements imapserver.Appender.
 func (a appender) Append(ctx context.Context, m imapserver.Appending, body io.Reader) (store.Placed, error) {
 	return a.in.Append(ctx, intake.Stored{
-		Account: m.Account, Target: store.Target{ID: m.Mailbox}, Flags: m.Flags, Keywords: m.Keywords,
+		Account: m.Account, Target: store.Target{ID: m.Mailbox, Name: m.Name}, Flags: m.Flags, Keywords: m.Keywords,
 		InternalDate: m.InternalDate, Size: m.Size,
 	}, body)
 }

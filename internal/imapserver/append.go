@@ -75,7 +75,7 @@ func (c *conn) mayAppend(ctx context.Context, args imap.Append) (m Appending, re
 	if quota > 0 && octets+args.Literal.Size > quota {
 		return m, store.ErrQuota
 	}
-	m = Appending{Account: c.account, Mailbox: box.ID, Flags: flags, Keywords: words, InternalDate: args.Date, Size: args.Literal.Size}
+	m = Appending{Account: c.account, Mailbox: box.ID, Name: box.Name, Flags: flags, Keywords: words, InternalDate: args.Date, Size: args.Literal.Size}
 	if m.InternalDate.IsZero() {
 		m.InternalDate = c.srv.now()
 	}

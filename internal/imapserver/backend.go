@@ -54,6 +54,7 @@ type Appender interface {
 type Appending struct {
 	Account      mailbox.AccountID
 	Mailbox      mailbox.ID
+	Name         string // of the mailbox now, for the record beside the bytes
 	Flags        mailbox.Flags
 	Keywords     []string
 	InternalDate time.Time

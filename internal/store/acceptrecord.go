@@ -20,7 +20,10 @@ type AcceptRecord struct {
 	Skip       int64           `json:"skip,omitempty"`
 	Deliveries []AcceptPlace   `json:"to,omitempty"`
 	Queued     []AcceptForward `json:"queued,omitempty"`
-	Prefix     []byte          `json:"-"` // behind the JSON, as it is
+	// QueuedPrefix is the prefix of what was queued when Prefix is that of the
+	// deliveries; without deliveries Prefix is that of what was queued.
+	QueuedPrefix []byte `json:"queued_prefix,omitempty"`
+	Prefix       []byte `json:"-"` // behind the JSON, as it is
 }
 
 // AcceptPlace is one delivery of an AcceptRecord.
@@ -30,6 +33,8 @@ type AcceptPlace struct {
 	Mailbox  string   `json:"mailbox,omitempty"`
 	Keywords []string `json:"keywords,omitempty"`
 	Flags    uint8    `json:"flags,omitempty"`
+	// Internal is the INTERNALDATE where it is not the time of the accept.
+	Internal time.Time `json:"internal,omitzero"`
 }
 
 // AcceptForward is one recipient elsewhere.

@@ -20,6 +20,7 @@ type Enqueue struct {
 	RequireTLS  bool
 	Account     mailbox.AccountID // the sender here, 0 if none
 	Expires     time.Time
+	Held        bool // every recipient waits for a person from the first
 	Recipients  []QueueTo
 }
 

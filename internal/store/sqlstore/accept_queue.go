@@ -20,7 +20,7 @@ func enqueue(t *tx, a *store.Accept) error {
 			return err
 		}
 		for j := range e.Recipients {
-			if err := enqueueFor(t, group, &e.Recipients[j]); err != nil {
+			if err := enqueueFor(t, group, e.Held, &e.Recipients[j]); err != nil {
 				return err
 			}
 		}
@@ -29,18 +29,22 @@ func enqueue(t *tx, a *store.Accept) error {
 	return nil
 }
 
-func enqueueFor(t *tx, group int64, to *store.QueueTo) error {
+func enqueueFor(t *tx, group int64, held bool, to *store.QueueTo) error {
 	id, err := t.id(seqEntry)
 	if err != nil {
 		return err
+	}
+	state := store.Ready
+	if held {
+		state = store.Held
 	}
 	due := micros(to.Due)
 	if due == 0 {
 		due = t.now()
 	}
 	return t.later(nil, `INSERT INTO queue_entry (id, grp, address, domain, original, notify, kind, state, due, leased, node, fence, sending, attempts, delayed, last, last_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, '', 0, 0, 0, 0, '', 0)`,
-		id, group, to.Address, to.Domain, to.Original, to.Notify, to.Kind, due)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', 0, 0, 0, 0, '', 0)`,
+		id, group, to.Address, to.Domain, to.Original, to.Notify, to.Kind, state, due)
 }
 
 // addJobs inserts jobs; one whose key waits already is passed over.

@@ -40,8 +40,10 @@ func (s *Store) Doom(ctx context.Context, limit int) (int, error) {
 	for total < limit && left {
 		var n int
 		err := s.main.write(ctx, func(t *tx) (err error) {
-			n, left, err = doomSome(t, min(limit-total, blobPage))
-			return err
+			if n, left, err = doomSome(t, min(limit-total, blobPage)); err != nil {
+				return err
+			}
+			return mapFailpoint(s.fail.Hit("store.doom"))
 		})
 		if err != nil {
 			return total, err
@@ -89,7 +91,7 @@ func (s *Store) Forget(ctx context.Context, ids []blob.ID) error {
 					return err
 				}
 			}
-			return nil
+			return mapFailpoint(s.fail.Hit("store.forget"))
 		})
 		if err != nil {
 			return err
@@ -109,7 +111,7 @@ func (s *Store) MoveBlobs(ctx context.Context, moves []blob.Move) error {
 					return err
 				}
 			}
-			return nil
+			return mapFailpoint(s.fail.Hit("store.move"))
 		})
 		if err != nil {
 			return err

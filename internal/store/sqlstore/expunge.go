@@ -25,8 +25,10 @@ func (s *Store) Expunge(ctx context.Context, a mailbox.AccountID, m mailbox.ID, 
 		var now []mailbox.UID
 		var at mailbox.ModSeq
 		err := s.main.write(ctx, func(t *tx) (err error) {
-			now, at, err = expunge(t, a, m, chunk, onlyDeleted)
-			return err
+			if now, at, err = expunge(t, a, m, chunk, onlyDeleted); err != nil {
+				return err
+			}
+			return mapFailpoint(s.fail.Hit("store.expunge"))
 		})
 		if err == nil {
 			gone, high = append(gone, now...), max(high, at)

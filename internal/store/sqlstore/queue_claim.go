@@ -247,6 +247,9 @@ func (s *Store) ExtendQueue(ctx context.Context, ids []int64, fence int64, lease
 
 // StartAttempt implements store.Queue.
 func (s *Store) StartAttempt(ctx context.Context, ids []int64, fence int64) error {
+	if err := s.fail.Hit("store.queue.start"); err != nil {
+		return mapFailpoint(err)
+	}
 	return s.fenced(ctx, ids, fence, "sending = $1", func(*tx) any { return 1 })
 }
 

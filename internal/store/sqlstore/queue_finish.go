@@ -16,7 +16,12 @@ func (s *Store) FinishQueue(ctx context.Context, f store.Finish) error {
 	if len(f.Attempts) == 0 {
 		return nil
 	}
-	return s.main.write(ctx, func(t *tx) error { return finishQueue(t, &f) })
+	return s.main.write(ctx, func(t *tx) error {
+		if err := finishQueue(t, &f); err != nil {
+			return err
+		}
+		return mapFailpoint(s.fail.Hit("store.queue.finish"))
+	})
 }
 
 // finishQueue records outcomes within a transaction: FinishQueue's own, or the

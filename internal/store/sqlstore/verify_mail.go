@@ -33,6 +33,8 @@ func mailInvariants() []invariant {
 			JOIN email e ON e.id = p.email WHERE p.state <> 1 AND e.size <> p.size`},
 		{"placement.tomb", `SELECT 'UID ' || p.uid || ' of mailbox ' || p.mailbox || ' is expunged at ' || p.modseq || ', the floor is ' || m.floor FROM placement p
 			JOIN mailbox m ON m.id = p.mailbox WHERE p.state = 1 AND m.account > 0 AND p.modseq <= m.floor`},
+		{"email.size", `SELECT 'email ' || e.id || ' has ' || e.size || ' octets, its prefix ' || LENGTH(e.prefix) || ', its blob ' || b.size || ', of which ' || e.skip || ' are skipped'
+			FROM email e JOIN blob b ON b.id = e.blob WHERE e.size <> LENGTH(e.prefix) + b.size - e.skip`},
 		{"email.placement", `SELECT 'email ' || e.id || ' is placed nowhere' FROM email e
 			LEFT JOIN (SELECT DISTINCT email FROM placement WHERE state <> 1) p ON p.email = e.id WHERE p.email IS NULL`},
 		{"email.once", `SELECT 'email ' || p.email || ' is live ' || COUNT(*) || ' times' FROM placement p
