@@ -128,8 +128,12 @@ func (l *Lab) settle(ctx context.Context, h *House) error {
 	if _, err := h.do(ctx, "domain.add", command.Name{Name: ourDomain}); err != nil && !errors.Is(err, command.ErrExists) {
 		return err
 	}
-	for _, u := range l.users {
-		_, err := h.do(ctx, "account.add", command.NewAccount{Address: u.Address, Password: u.Password})
+	for i, u := range l.users {
+		role := "user"
+		if i == 0 {
+			role = "owner" // postmaster@ and abuse@ lead to ana
+		}
+		_, err := h.do(ctx, "account.add", command.NewAccount{Address: u.Address, Password: u.Password, Role: role})
 		if err != nil && !errors.Is(err, command.ErrExists) {
 			return err
 		}

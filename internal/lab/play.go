@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -104,7 +105,7 @@ func (p *play) run(ctx context.Context) (err error) {
 		case "peer":
 			do = p.setPeer
 		case "letter":
-			p.letters[s.Arg] = s.Text
+			p.letters[s.Arg] = grow(s.Text)
 			continue
 		case "dialogue":
 			do = p.dialogue
@@ -126,6 +127,17 @@ func (p *play) run(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+var growth = regexp.MustCompile(`\{octets (\d+)\}`)
+
+// grow puts so many octets of text, in lines of 64, in the place of {octets N}.
+func grow(text string) string {
+	return growth.ReplaceAllStringFunc(text, func(s string) string {
+		n, _ := strconv.Atoi(growth.FindStringSubmatch(s)[1])
+		line := strings.Repeat("0123456789abcdef", 4)[:62] + "\n"
+		return strings.Repeat(line, n/64)
+	})
 }
 
 // where names a line for a mismatch.

@@ -42,6 +42,9 @@ func (p *play) program(ctx context.Context, s Section) error {
 func (p *play) environment() []string {
 	var env []string
 	for door, address := range p.house.addrs {
+		if door == proxyDoor {
+			continue // curl would take SMTP_PROXY for its own
+		}
 		name := strings.ToUpper(door)
 		env = append(env, name+"="+address)
 		if i := strings.LastIndexByte(address, ':'); i >= 0 {

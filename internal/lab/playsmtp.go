@@ -86,7 +86,7 @@ func (d *script) line(ctx context.Context, n int, line string) error {
 		d.conn, d.r = t, bufio.NewReader(t)
 		return nil
 	case line == "DROP":
-		return d.conn.Close()
+		return d.drop()
 	case line == "END":
 		return d.ended(n)
 	}
@@ -167,6 +167,24 @@ func (d *script) ended(n int) error {
 		return &mismatch{d.p.where(n), "the end", fmt.Sprintf("%q %v", rest, err)}
 	}
 	return nil
+}
+
+// drop goes away as a client does whose cable was pulled: it sends no more and
+// never reads what it is told. It returns when the server has noticed, so that
+// what comes next in the scenario comes after that.
+func (d *script) drop() error {
+	c, ok := d.conn.(interface{ CloseWrite() error })
+	if !ok {
+		return fmt.Errorf("%T cannot be closed on one side", d.conn)
+	}
+	if err := c.CloseWrite(); err != nil && !gone(err) {
+		return err
+	}
+	fmt.Fprintln(&d.p.log, "   (the client goes away)")
+	if _, err := io.Copy(io.Discard, d.r); err != nil && !gone(err) {
+		return err
+	}
+	return d.conn.Close()
 }
 
 // gone reports whether an error says that the other side closed.

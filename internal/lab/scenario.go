@@ -54,7 +54,8 @@ var kinds = map[string]bool{
 //	tls                STARTTLS
 //	user ana@empresa.test
 //	sign               as the well-kept peer does
-//	-- letter NAME --  a message to be sent by "C< NAME" or built into a send
+//	-- letter NAME --  a message to be sent by "C< NAME"; {octets N} stands for
+//	                   so many octets of text, as they are sent
 //	-- dialogue --     a connection of a raw peer, line by line:
 //	S: 220 * ESMTP*    a reply, its lines joined by blanks; * stands for anything
 //	C: EHLO x          a line to send, ended by CR LF
@@ -62,12 +63,12 @@ var kinds = map[string]bool{
 //	C< NAME            a letter: CR LF, dots stuffed, CR LF . CR LF at its end
 //	TLS                the handshake
 //	END                the server has closed the connection
-//	DROP               we close it, without a word
+//	DROP               we go away: no more is sent, and no reply is read
 //	-- send --         a letter through a client that knows the protocol:
 //	from ines@bien.test
 //	to ana@empresa.test
 //	S: 250*            the reply that decided
-//	(an empty line, and the letter)
+//	(an empty line, and the letter, or "< NAME")
 //	-- run --          a program of this machine; without it the scenario is passed over:
 //	curl -s smtp://$SMTP …
 //	-- mailbox ana --  every letter with {id} that ana has now, in all mailboxes:
