@@ -113,8 +113,8 @@ type Directory interface {
 type DirectoryTx interface {
 	View() (*DirectoryView, error)
 	PutDomain(*Domain) error
-	DeleteDomain(DomainID) error // ErrConflict while accounts or addresses use it
-	PutAccount(*Account) error   // a new account is given mailbox.Defaults
+	DeleteDomain(DomainID) error           // ErrConflict while accounts or addresses use it
+	PutAccount(*Account) error             // a new account is given mailbox.Defaults
 	DeleteAccount(mailbox.AccountID) error // ErrConflict while it has mail: its mailboxes are deleted first, in steps
 	PutAddress(Address) error
 	DeleteAddress(d DomainID, local string) error

@@ -91,6 +91,9 @@ func (p *sqliteReaders) close() error {
 	for range maxReaders {
 		p.slots <- struct{}{}
 	}
+	for range maxReaders {
+		<-p.slots // whoever comes now is told that it is closed
+	}
 	var errs []error
 	for _, c := range idle {
 		errs = append(errs, c.close())

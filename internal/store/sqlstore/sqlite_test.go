@@ -328,3 +328,17 @@ func TestCancelledWrite(t *testing.T) {
 		t.Errorf("settings %v, %v", v.Settings, err)
 	}
 }
+
+// After Close every call says so at once.
+func TestClosed(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DirectoryVersion(t.Context()); !errors.Is(err, store.ErrTemporary) {
+		t.Errorf("a read: %v", err)
+	}
+	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrTemporary) {
+		t.Errorf("a write: %v", err)
+	}
+}
