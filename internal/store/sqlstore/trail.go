@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -261,9 +263,39 @@ func (w *trail) project(ctx context.Context, b trailBatch) error {
 	return w.side.write(ctx, func(t *tx) error { return setProgress(t, progressAccepted, b.last) })
 }
 
+// termGroup is how many rows one statement inserts: the cost of a statement is
+// that of several rows.
+const termGroup = 40
+
+// insertGroup inserts termGroup rows of the index.
+var insertGroup = insertTermRows(termGroup)
+
+func insertTermRows(n int) string {
+	var q strings.Builder
+	q.WriteString("INSERT INTO trace_key (day, term, accept) VALUES ")
+	for i := range n {
+		if i > 0 {
+			q.WriteString(", ")
+		}
+		fmt.Fprintf(&q, "($%d, $%d, $%d)", 3*i+1, 3*i+2, 3*i+3)
+	}
+	q.WriteString(" ON CONFLICT DO NOTHING")
+	return q.String()
+}
+
+// insertTerms writes rows of the index; those that are there already stay.
 func insertTerms(t *tx, terms []term) error {
-	for _, k := range terms {
-		if _, err := t.exec("INSERT INTO trace_key (day, term, accept) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", k.day, k.text, k.id); err != nil {
+	args := make([]any, 0, 3*termGroup)
+	for group := range slices.Chunk(terms, termGroup) {
+		q := insertGroup
+		if len(group) < termGroup {
+			q = insertTermRows(len(group))
+		}
+		args = args[:0]
+		for _, k := range group {
+			args = append(args, k.day, k.text, k.id)
+		}
+		if _, err := t.exec(q, args...); err != nil {
 			return err
 		}
 	}
