@@ -21,6 +21,8 @@ import (
 	"posta/internal/durable"
 	"posta/internal/intake"
 	"posta/internal/policy"
+	"posta/internal/queue"
+	"posta/internal/relay"
 	"posta/internal/resolver"
 )
 
@@ -75,6 +77,8 @@ type server struct {
 	dns   resolver.Resolver
 	login *admit.Authenticator
 	in    *intake.Intake
+	queue *queue.Queue
+	relay *relay.Relay
 	reg   *prometheus.Registry
 	trust []netip.Prefix
 	doors []door
@@ -94,7 +98,12 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	if s.state, err = OpenState(ctx, cfg, opt.Failpoints); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.state.Close()) }()
+	defer func() {
+		if s.relay != nil {
+			s.relay.Close()
+		}
+		err = errors.Join(err, s.state.Close())
+	}()
 	if err := s.join(ctx); err != nil {
 		return err
 	}
@@ -136,7 +145,8 @@ func (s *server) join(ctx context.Context) (err error) {
 	if err := s.recoverUnconfirmed(ctx); err != nil {
 		return err
 	}
-	return nil
+	s.queue, err = s.newQueue()
+	return err
 }
 
 // recoverUnconfirmed treats the accepts of the minutes before an unclean end as
@@ -195,6 +205,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, d := range s.doors {
 		g.Go(func() error { return d.serve(serving) })
 	}
+	g.Go(func() error { return s.queue.Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()

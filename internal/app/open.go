@@ -7,11 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"posta/internal/blob"
 	"posta/internal/blob/pack"
+	"posta/internal/blob/s3"
 	"posta/internal/command"
 	"posta/internal/config"
 	"posta/internal/directory"
@@ -55,7 +58,9 @@ func OpenState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 	if s.disk, err = durable.OpenOS(cfg.Data); err != nil {
 		return nil, err
 	}
-	st, err := sqlstore.Open(ctx, sqlstore.Options{Dir: filepath.Join(cfg.Data, metaDir), Failpoints: fp})
+	st, err := sqlstore.Open(ctx, sqlstore.Options{
+		Dir: filepath.Join(cfg.Data, metaDir), Postgres: cfg.Store.PostgreSQL, Failpoints: fp,
+	})
 	if errors.Is(err, durable.ErrLocked) {
 		return nil, fmt.Errorf("%s is open in another posta; stop that one, or use its commands: %w", cfg.Data, err)
 	}
@@ -63,13 +68,37 @@ func OpenState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	s.Store = st
-	if s.Blobs, err = pack.Open(ctx, s.disk, blobDir, pack.Config{Failpoints: fp}); err != nil {
+	if s.Blobs, err = s.openBlobs(ctx, cfg, fp); err != nil {
 		return nil, fmt.Errorf("message bytes: %w", err)
 	}
 	if s.Directory, err = directory.Open(ctx, s.Store); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// openBlobs opens packs in the data folder, or a bucket.
+func (s *State) openBlobs(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) (blob.Store, error) {
+	c := cfg.Blobs.S3
+	if c == nil {
+		return pack.Open(ctx, s.disk, blobDir, pack.Config{Failpoints: fp})
+	}
+	u, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	secret := c.SecretKey
+	if c.SecretKeyFile != "" {
+		b, err := os.ReadFile(c.SecretKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		secret = strings.TrimSpace(string(b))
+	}
+	return s3.Open(ctx, s3.Config{
+		Endpoint: u.Host, Plaintext: u.Scheme == "http", Region: c.Region, Bucket: c.Bucket, Prefix: c.Prefix,
+		AccessKey: c.AccessKey, SecretKey: secret,
+	})
 }
 
 // House is the state as commands see it.

@@ -163,9 +163,6 @@ func (c *Config) checkLimits(bad func(key, format string, a ...any)) {
 	if c.Limits.MessageSize < 64<<10 {
 		bad("limits.message_size", "below 64 KiB hardly any mail fits")
 	}
-	if c.Queue.Port < 1 || c.Queue.Port > 65535 {
-		bad("queue.port", "%d is no port", c.Queue.Port)
-	}
 }
 
 func (c *Config) checkStore(bad func(key, format string, a ...any)) {

@@ -128,7 +128,6 @@ type Queue struct {
 	PerDomain    int      `toml:"per_domain"` // attempts at once to one domain; default 4
 	Total        int      `toml:"total"`      // attempts at once; default 64
 	Lifetime     Duration `toml:"lifetime"`   // default 5 days ("120h")
-	Port         int      `toml:"port"`       // of the servers we send to; default 25
 }
 
 // Log says what is written to standard error.
@@ -182,7 +181,7 @@ func Default() *Config {
 		},
 		Policy: Policy{Level: "lenient"},
 		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000},
-		Queue:  Queue{PerDomain: 4, Total: 64, Lifetime: Duration(120 * time.Hour), Port: 25},
+		Queue:  Queue{PerDomain: 4, Total: 64, Lifetime: Duration(120 * time.Hour)},
 		Log:    Log{Level: "info", Format: "text"},
 	}
 }
