@@ -121,6 +121,8 @@ func (p *play) run(ctx context.Context) (err error) {
 			do = p.outside
 		case "queue":
 			do = p.queue
+		case "retry":
+			do = p.retry
 		}
 		if err := do(ctx, s); err != nil {
 			return fmt.Errorf("section %s at line %d: %w", s.Kind, s.Line-1, err)

@@ -393,3 +393,15 @@ func (p *play) waiting(ctx context.Context) ([]string, error) {
 	}
 	return out, nil
 }
+
+// retry makes what waits of this play's messages due.
+func (p *play) retry(ctx context.Context, _ Section) error {
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(p.ids))) {
+		_, err := p.house.do(ctx, "queue.retry", command.QueueQuery{ID: id})
+		if err != nil && !errors.Is(err, command.ErrMissing) {
+			return err
+		}
+	}
+	fmt.Fprintln(&p.log, "   (queue retry)")
+	return nil
+}

@@ -32,7 +32,7 @@ type Section struct {
 // kinds are the sections that there are, and whether they have an argument.
 var kinds = map[string]bool{
 	"house": false, "world": false, "peer": true, "letter": true, "dialogue": false, "send": false,
-	"run": false, "mailbox": true, "trace": false, "outside": true, "queue": false,
+	"run": false, "mailbox": true, "trace": false, "outside": true, "queue": false, "retry": false,
 }
 
 // Parse reads a scenario. It is a txtar file: a comment, then sections that
@@ -92,6 +92,8 @@ var kinds = map[string]bool{
 //	-- queue --        what still waits of this scenario's messages:
 //	ines@gris.test ready 451*
 //	(empty)
+//	-- retry --        the administrator tries at once what waits, as does
+//	posta queue retry ID
 func Parse(name, text string) (*Scenario, error) {
 	s := &Scenario{Name: name}
 	var comment strings.Builder
