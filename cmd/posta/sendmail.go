@@ -157,6 +157,7 @@ func (c *cli) sendmail(ctx context.Context, args []string) int {
 	}
 	if s.mode == 'p' {
 		q := c.queueList("ls", "queue.ls", 0)
+		q.SetContext(ctx)
 		if err := q.RunE(q, nil); err != nil {
 			fmt.Fprintln(os.Stderr, "mailq:", err)
 			return exTempFail
