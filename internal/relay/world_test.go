@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"posta/internal/memnet"
 	"posta/internal/route"
@@ -161,5 +160,3 @@ func newRelay(t testing.TB, w *world, change ...func(*Config)) *Relay {
 	t.Cleanup(func() { r.Close() })
 	return r
 }
-
-func short(cfg *Config) { cfg.Timeouts.Quit = 50 * time.Millisecond }
