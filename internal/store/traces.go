@@ -9,7 +9,7 @@ import (
 
 // TraceRecord is what is kept of one accepted message or one refused
 // transaction: Body is trace.Record, encoded and compressed, opaque here. Keys
-// are what it can be found by, lower case: addresses, "@domain", IP, Message-ID;
+// are what it can be found by, lower case: addresses (by "@domain" too), IP, Message-ID;
 // they are projected after the commit into a file of their own.
 type TraceRecord struct {
 	ID   mail.ID

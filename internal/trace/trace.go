@@ -158,18 +158,12 @@ func (r *Record) keys() []string {
 		}
 		out = append(out, s)
 	}
-	address := func(s string) {
-		add(s)
-		if i := strings.LastIndexByte(s, '@'); i >= 0 {
-			add(s[i:])
-		}
-	}
-	address(r.From)
+	add(r.From)
 	for _, t := range r.To {
-		address(t.Address)
+		add(t.Address)
 	}
 	for a := range strings.SplitSeq(r.Author, ",") {
-		address(a)
+		add(a)
 	}
 	add(r.Login)
 	add(r.IP)

@@ -72,7 +72,7 @@ func letterFor(at time.Time, accounts ...mailbox.AccountID) *store.Accept {
 	a := &store.Accept{
 		ID:      mail.NewID(at),
 		Blob:    store.NewBlob{ID: id, At: blob.Location{Unit: "2026/000001.pack", Offset: 4096, Length: 12500}, Size: 12288, SHA256: sha256.Sum256(id[:])},
-		Trace:   &store.TraceRecord{Body: bytes.Repeat([]byte("trace "), 90), Keys: []string{"ana@example.org", "@example.org", "bob@example.net", "@example.net", "192.0.2.1", fmt.Sprintf("<%s@example.net>", id)}},
+		Trace:   &store.TraceRecord{Body: bytes.Repeat([]byte("trace "), 90), Keys: []string{"ana@example.org", "bob@example.net", "192.0.2.1", fmt.Sprintf("<%s@example.net>", id)}},
 		Confirm: []store.ConfirmKey{store.ConfirmKey(id)},
 	}
 	a.Trace.ID = a.ID

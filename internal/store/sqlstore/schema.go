@@ -43,9 +43,9 @@ type words struct {
 	only    string
 }
 
-var sqliteWords = words{strings.NewReplacer("{key}", "INTEGER PRIMARY KEY", "{bytes}", "BLOB", "{clustered}", "WITHOUT ROWID"), "--sqlite "}
+var sqliteWords = words{strings.NewReplacer("{key}", "INTEGER PRIMARY KEY", "{bytes}", "BLOB", "{clustered}", "WITHOUT ROWID", "{octets}", "BINARY"), "--sqlite "}
 
-var pgWords = words{strings.NewReplacer("{key}", "BIGINT PRIMARY KEY", "{bytes}", "BYTEA", "{clustered}", ""), "--pg "}
+var pgWords = words{strings.NewReplacer("{key}", "BIGINT PRIMARY KEY", "{bytes}", "BYTEA", "{clustered}", "", "{octets}", `"C"`), "--pg "}
 
 // migrate brings the database forward to the newest version. A database from a
 // newer program is refused: ErrReadOnly.

@@ -126,7 +126,7 @@ func (s *Store) FindTraces(ctx context.Context, key string, limit int) ([]mail.I
 			if err != nil {
 				return err
 			}
-			ids, err := collect(t, one[mail.ID], "SELECT accept FROM trace_key WHERE day = $1 AND term = $2 ORDER BY accept DESC LIMIT $3", day, key, limit-len(out))
+			ids, err := findTerm(t, day, key, limit-len(out))
 			if err != nil {
 				return err
 			}
@@ -135,6 +135,16 @@ func (s *Store) FindTraces(ctx context.Context, key string, limit int) ([]mail.I
 		return nil
 	})
 	return out, err
+}
+
+// findTerm looks one day up: a term, or for "@domain" all terms of the domain.
+func findTerm(t *tx, day int64, key string, limit int) ([]mail.ID, error) {
+	term := termOf(key)
+	if domain, ok := strings.CutPrefix(key, "@"); ok {
+		return collect(t, one[mail.ID], "SELECT DISTINCT accept FROM trace_key WHERE day = $1 AND term >= $2 AND term < $3 ORDER BY accept DESC LIMIT $4",
+			day, domain+"@", domain+"A", limit) // "A" follows "@"
+	}
+	return collect(t, one[mail.ID], "SELECT accept FROM trace_key WHERE day = $1 AND term = $2 ORDER BY accept DESC LIMIT $3", day, term, limit)
 }
 
 // DropTraces implements store.Traces. It works in steps.
@@ -255,13 +265,22 @@ func (a term) compare(b term) int {
 	return cmp.Or(cmp.Compare(a.day, b.day), strings.Compare(a.text, b.text), bytes.Compare(a.id[:], b.id[:]))
 }
 
+// termOf is a key as the index has it: an address with its domain in front, so
+// that all of a domain stand together and one row serves both searches.
+func termOf(key string) string {
+	if i := strings.LastIndexByte(key, '@'); i >= 0 {
+		return key[i+1:] + "@" + key[:i]
+	}
+	return key
+}
+
 // termsOf gives the rows by which a record is found.
 func termsOf(id mail.ID, keys []string) []term {
 	day := dayOf(id.Time())
 	out := make([]term, 0, len(keys))
 	for _, k := range keys {
 		if k != "" && len(k) <= maxTermBytes && utf8.ValidString(k) && strings.IndexByte(k, 0) < 0 {
-			out = append(out, term{day, k, id})
+			out = append(out, term{day, termOf(k), id})
 		}
 	}
 	return out[:min(len(out), maxTerms)]

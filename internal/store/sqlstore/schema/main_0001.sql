@@ -1,4 +1,4 @@
--- Both engines read this file. {key} {bytes} {clustered} stand for what they call
+-- Both engines read this file. {key} {bytes} {clustered} {octets} stand for what they call
 -- differently; lines that begin with "--pg " or "--sqlite " are for one of them.
 -- Times are microseconds since 1970, 0 is none. Flags and enums are small ints.
 

@@ -12,7 +12,7 @@ CREATE TABLE refused (
 -- in one stretch.
 CREATE TABLE trace_key (
 	day    BIGINT NOT NULL, -- days since 1970 (UTC) of the id
-	term   TEXT NOT NULL,
+	term   TEXT COLLATE {octets} NOT NULL, -- an address as domain@local
 	accept {bytes} NOT NULL, -- id in accepted or refused
 	PRIMARY KEY (day, term, accept)
 ) {clustered};
