@@ -16,7 +16,9 @@ import "bytes"
 // either. (As Postfix does with smtpd_forbid_bare_newline = reject and code 521;
 // reading to the true end first lets the client read why.) In the normalising
 // mode, which is for our own users, each becomes CR LF, and a dot behind it is
-// data: "LF . CR LF" is a line with a dot, not an end.
+// data: "LF . CR LF" is a line with a dot, not an end, and "LF . x" keeps its
+// dot, since to the client who wrote it no line began there (curl sends a Unix
+// file so).
 type Unstuffer struct {
 	// Normalise makes CR LF of a CR or LF that stands alone. CR CR LF, the mark
 	// of a text file written twice through Windows, becomes one CR LF.
@@ -41,8 +43,6 @@ const (
 	afterCRCR                  // normalising: two CRs are withheld
 	afterDot                   // the first octet of the line is a dot, withheld
 	dotCR                      // the line is a dot and a CR, both withheld: LF ends the data
-	softStart                  // normalising: at the start of a line that a lone CR or LF began
-	softDot                    // a dot there, withheld
 	atEnd
 )
 
@@ -138,19 +138,6 @@ func (u *Unstuffer) step(dst, src []byte, i int) ([]byte, int) {
 		dst = append(dst, '.')
 		u.state = afterCR
 		return dst, i
-	case softStart:
-		u.state = inLine
-		if c == '.' && !u.Plain {
-			u.state = softDot
-			return dst, i + 1
-		}
-		return dst, i
-	case softDot:
-		u.state = inLine
-		if c == '\r' || c == '\n' { // a dot alone is kept, it ends nothing
-			dst = append(dst, '.')
-		}
-		return dst, i
 	default: // afterCR, afterCRCR
 		return u.afterCR(dst, c, i)
 	}
@@ -176,17 +163,16 @@ func (u *Unstuffer) afterCR(dst []byte, c byte, i int) ([]byte, int) {
 	if u.state == afterCRCR {
 		dst = append(dst, '\r', '\n')
 	}
-	u.state = softStart
+	u.state = inLine
 	return append(dst, '\r', '\n'), i
 }
 
 func (u *Unstuffer) bareLF(dst []byte) []byte {
 	u.Bare = true
+	u.state = inLine
 	if !u.Normalise {
-		u.state = inLine
 		return append(dst, '\n')
 	}
-	u.state = softStart
 	return append(dst, '\r', '\n')
 }
 
