@@ -48,6 +48,9 @@ func (k *sink) prefix(f *facts, verdicts []mail.Verdict) (*prefixes, error) {
 		missing = k.missingFields(f)
 	}
 	received := appendReceived(nil, in.cfg.Hostname, e, k.s.judge.name())
+	if f.tree.Body == 0 { // nothing but text: the empty line that parts it from our fields
+		missing = append(missing, "\r\n"...)
+	}
 	p.outgoing = append(bytes.Clone(received), missing...)
 
 	b := make([]byte, 0, 512+len(received))
