@@ -43,7 +43,7 @@ func TestPostgres(t *testing.T) {
 // nothing but time; one that breaks at COMMIT is ErrUnknown, and Accepted knows.
 func testPGCuts(t *testing.T, server *pgServer) {
 	db := server.newDB(t)
-	proxy := newCutProxy(t, server.port)
+	proxy := newCutProxy(t, server.Port)
 	s := mustOpen(t, Options{Postgres: server.dsnAt(proxy.port(), db)})
 	ana := makeAccount(t, s, "ana", "example.org")
 	inbox := inboxOf(t, s, ana)
@@ -87,7 +87,7 @@ func testPGCuts(t *testing.T, server *pgServer) {
 // was cut.
 func testPGBus(t *testing.T, server *pgServer) {
 	db := server.newDB(t)
-	proxy := newCutProxy(t, server.port)
+	proxy := newCutProxy(t, server.Port)
 	a, b := server.open(t, db), mustOpen(t, Options{Postgres: server.dsnAt(proxy.port(), db)})
 	ana := makeAccount(t, a, "ana", "example.org")
 	wake, cancel := b.Subscribe(ana)
@@ -157,7 +157,7 @@ func testPGDeadlock(t *testing.T, server *pgServer) {
 // Nodes that start on an empty database at the same moment make one schema.
 func testPGStarts(t *testing.T, server *pgServer) {
 	const db = "starts"
-	server.create(t, db, "template1")
+	server.Create(t, db, "template1")
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
@@ -228,7 +228,7 @@ func testPGWeak(t *testing.T, server *pgServer) {
 // what is there.
 func testPGChaos(t *testing.T, server *pgServer) {
 	db := server.newDB(t)
-	proxy := newCutProxy(t, server.port)
+	proxy := newCutProxy(t, server.Port)
 	s := mustOpen(t, Options{Postgres: server.dsnAt(proxy.port(), db)})
 	ana, bob := makeAccount(t, s, "ana", "example.org"), makeAccount(t, s, "bob", "example.org")
 	rng := rand.New(rand.NewPCG(7, 7))

@@ -1,0 +1,157 @@
+// Package pgtest starts a PostgreSQL for a test: Debian's own, on a free port of
+// loopback, with its files in memory where there is such a place, as an
+// unprivileged user when the test runs as root. It ends with the test.
+//
+// Without PostgreSQL a test is skipped, unless POSTA_REQUIRE_PEERS=1 asks for it.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is a PostgreSQL that a test has started for itself.
+type Server struct {
+	Port int // of 127.0.0.1
+
+	bin, dir string
+	attr     *syscall.SysProcAttr
+}
+
+// Start starts a server and waits until it answers.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{Port: freePort(t), bin: programs(t), dir: folder(t)}
+	s.attr = unprivileged(t, s.dir)
+	if out, err := s.command("initdb", "-D", s.dir+"/data", "-U", "posta", "-A", "trust", "-E", "UTF8", "-N").CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	server := s.command("postgres", "-D", s.dir+"/data", "-k", s.dir, "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port),
+		"-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=100ms",
+		"-c", "autovacuum=off", "-c", "jit=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0")
+	log, err := os.Create(s.dir + "/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Stdout, server.Stderr = log, log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Signal(syscall.SIGINT) // fast shutdown
+		_ = server.Wait()
+		_ = log.Close()
+	})
+	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		c, err := s.Connect(context.Background(), "postgres")
+		if err == nil {
+			_ = c.Close(context.Background())
+			return s
+		}
+		if time.Since(start) > 20*time.Second {
+			text, _ := os.ReadFile(s.dir + "/log")
+			t.Fatalf("postgres does not answer: %v\n%s", err, text)
+		}
+	}
+}
+
+// programs finds the newest PostgreSQL of the machine.
+func programs(t testing.TB) string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		if os.Getenv("POSTA_REQUIRE_PEERS") == "1" {
+			t.Fatal("POSTA_REQUIRE_PEERS=1, but there is no /usr/lib/postgresql/*/bin/initdb")
+		}
+		t.Skip("PostgreSQL is not installed")
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1])
+}
+
+func folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "posta-pg-")
+	if err != nil {
+		dir, err = os.MkdirTemp("", "posta-pg-")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// unprivileged gives the folder to a user who may run PostgreSQL.
+func unprivileged(t testing.TB, dir string) *syscall.SysProcAttr {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		u, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, uerr := strconv.Atoi(u.Uid)
+	gid, gerr := strconv.Atoi(u.Gid)
+	if err := errors.Join(uerr, gerr, os.Chown(dir, uid, gid)); err != nil {
+		t.Fatal(err)
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(s.bin, name), args...)
+	c.Dir, c.SysProcAttr = s.dir, s.attr
+	c.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TZ=UTC")
+	return c
+}
+
+// URL is where a database is.
+func (s *Server) URL(db string) string {
+	return fmt.Sprintf("postgres://posta@127.0.0.1:%d/%s?sslmode=disable", s.Port, db)
+}
+
+// Connect opens a connection that the caller closes.
+func (s *Server) Connect(ctx context.Context, db string) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, s.URL(db))
+}
+
+// Create makes a database as a copy of another; of "template1" it is empty.
+func (s *Server) Create(t testing.TB, name, template string) {
+	t.Helper()
+	c, err := s.Connect(t.Context(), "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	if _, err := c.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		t.Fatal(err)
+	}
+}
