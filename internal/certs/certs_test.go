@@ -9,16 +9,33 @@ import (
 	"time"
 )
 
+// connection gives the two ends of a connection that holds what is written to it,
+// unlike net.Pipe: both sides of a refused handshake write at once.
+func connection(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []net.Conn{client, server} {
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		t.Cleanup(func() { c.Close() })
+	}
+	return client, server
+}
+
 // handshake speaks TLS with a manager's configuration and gives the leaf shown.
 func handshake(t *testing.T, m *Manager, roots *x509.CertPool, name string) (*x509.Certificate, error) {
 	t.Helper()
-	a, b := net.Pipe()
-	defer a.Close()
-	go func() {
-		s := tls.Server(b, m.TLS())
-		s.Handshake()
-		b.Close()
-	}()
+	a, b := connection(t)
+	go tls.Server(b, m.TLS()).Handshake()
 	c := tls.Client(a, &tls.Config{RootCAs: roots, ServerName: name})
 	if err := c.Handshake(); err != nil {
 		return nil, err
