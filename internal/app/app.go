@@ -145,8 +145,11 @@ func (s *server) join(ctx context.Context) (err error) {
 	if err := s.recoverUnconfirmed(ctx); err != nil {
 		return err
 	}
-	s.queue, err = s.newQueue()
-	return err
+	if s.queue, err = s.newQueue(); err != nil {
+		return err
+	}
+	s.metrics()
+	return nil
 }
 
 // recoverUnconfirmed treats the accepts of the minutes before an unclean end as

@@ -27,6 +27,8 @@ const lifetime = 5 * 24 * time.Hour
 func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	defer k.spool.free()
 	in, e := k.s.in, k.env
+	began := in.cfg.Now()
+	defer func() { in.counts.timed(began, in.cfg.Now()) }()
 	f, err := k.read(ctx)
 	if err != nil {
 		in.cfg.Log.ErrorContext(ctx, "message not read back", "id", e.ID.String(), "err", err)
@@ -38,6 +40,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	rec := k.record(f, set, sum, verdicts)
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		rec.Stage, rec.Reply = trace.AtData, refusal.String()
+		in.counts.refused(refusal.Check)
 		in.store.KeepRefused(rec.Encode())
 		return k.answer(*refusal)
 	}
@@ -99,6 +102,11 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 		return k.answer(in.storeReply(e.ID, err))
 	}
 	fresh := dropRepeated(verdicts, repeated)
+	for _, r := range repeated {
+		if r {
+			in.counts.Repeated.Add(1)
+		}
+	}
 	done := smtp.New(250, "2.0.0", "Ok: queued as "+e.ID.String())
 	if fresh == 0 {
 		// RFC 1047: the client sends again what we have, since it never read our
@@ -110,9 +118,12 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 		_, err = in.commit(ctx, a, k.spool.body())
 	}
 	if err != nil {
+		in.counts.Failed.Add(1)
 		in.cfg.Log.ErrorContext(ctx, "message not kept", "id", e.ID.String(), "err", err)
 		return k.answer(in.storeReply(e.ID, err))
 	}
+	in.counts.Accepted.Add(1)
+	in.counts.Octets.Add(k.spool.size)
 	k.s.last = &accepted{e.ID, keys}
 	return k.answers(done, verdicts, repeated)
 }

@@ -58,6 +58,8 @@ type Intake struct {
 	keys  *dkim.KeyCache
 	lists *dnsbl.Checker
 	quota *reservations
+
+	counts Counts
 }
 
 // New joins the parts.

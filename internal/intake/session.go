@@ -136,6 +136,7 @@ func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) 
 		reply = s.room(ctx, e, r.Address)
 	}
 	if reply != nil {
+		s.in.counts.refused(reply.Check)
 		s.tx.refused = append(s.tx.refused, trace.Recipient{
 			Address: r.Address.String(), Action: actionOf(reply), Check: reply.Check, Reply: reply.String(),
 		})
