@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"golang.org/x/sync/errgroup"
-
 	"posta/internal/app"
 	"posta/internal/certs"
 	"posta/internal/command"
@@ -52,6 +50,7 @@ type House struct {
 	level string
 	addrs map[string]string // door → where it is
 	state *app.State
+	stop  func() // ends it and waits for its end
 }
 
 // do gives a command as the administrator.
@@ -67,6 +66,9 @@ func (h *House) do(ctx context.Context, name string, args any) (any, error) {
 func (l *Lab) houseConfig(dir, level string) *config.Config {
 	c := config.Default()
 	c.Hostname, c.Data, c.User = ourHost, dir, ""
+	if l.opt.Lang != "" {
+		c.Language = string(l.opt.Lang)
+	}
 	c.Listen = config.Listen{
 		SMTP: usual["smtp"], SMTPProxy: "127.0.0.1:0", Submission: usual["submission"], Submissions: usual["submissions"],
 		LMTP: usual["lmtp"], IMAP: usual["imap"], IMAPS: usual["imaps"],
@@ -78,9 +80,9 @@ func (l *Lab) houseConfig(dir, level string) *config.Config {
 	return c
 }
 
-// startHouse runs our server under g until the context ends, and waits until its
-// doors are open. main is the one with the usual ports; others take any.
-func (l *Lab) startHouse(ctx context.Context, g *errgroup.Group, dir, level string, main bool) (*House, error) {
+// startHouse runs our server until the lab ends, and waits until its doors are
+// open. main is the one with the usual ports; others take any.
+func (l *Lab) startHouse(dir, level string, main bool) (*House, error) {
 	m, err := certs.Open(certs.Config{Certificate: l.certFile, Key: l.keyFile, Now: l.opt.Now})
 	if err != nil {
 		return nil, err
@@ -89,22 +91,29 @@ func (l *Lab) startHouse(ctx context.Context, g *errgroup.Group, dir, level stri
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	ready := make(chan *app.Running, 1)
-	failed := make(chan error, 1)
-	g.Go(func() error {
+	ctx, cancel := context.WithCancel(l.ctx)
+	ready, ended := make(chan *app.Running, 1), make(chan error, 1)
+	l.group.Go(func() error {
+		defer close(ended)
 		err := app.Run(ctx, l.houseConfig(dir, level), app.Options{
 			Log: log, Listen: listenAt(main), Dial: l.outside.dial, Roots: l.ca.Pool(), Certificates: m,
 			Now: l.opt.Now, Ready: func(r *app.Running) { ready <- r },
 		})
-		failed <- err
+		ended <- err
 		return err
 	})
 	select {
 	case r := <-ready:
 		h := &House{level: level, addrs: r.Addrs, state: r.State}
 		h.addrs["sendmail"] = filepath.Join(dir, app.SendmailSocket)
+		h.stop = func() {
+			cancel()
+			for range ended { // until it is closed; the group has the error
+			}
+		}
 		return h, nil
-	case err := <-failed:
+	case err := <-ended:
+		cancel()
 		return nil, errors.Join(errors.New("lab: our server ended before it was ready"), err)
 	}
 }
@@ -122,8 +131,7 @@ func listenAt(main bool) func(door, address string) (net.Listener, error) {
 	}
 }
 
-// settle makes domain, people and keys where they are missing, and publishes
-// what our domain wants.
+// settle makes domain and people where they are missing.
 func (l *Lab) settle(ctx context.Context, h *House) error {
 	if _, err := h.do(ctx, "domain.add", command.Name{Name: ourDomain}); err != nil && !errors.Is(err, command.ErrExists) {
 		return err
@@ -138,6 +146,13 @@ func (l *Lab) settle(ctx context.Context, h *House) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// settleKeys makes the keys where they are missing, and publishes what our domain
+// wants. Only the lab's own server has keys: those of another with the same
+// selectors would make theirs ambiguous.
+func (l *Lab) settleKeys(ctx context.Context, h *House) error {
 	found, err := h.do(ctx, "dkim.ls", struct{}{})
 	if err != nil {
 		return err

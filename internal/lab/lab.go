@@ -47,7 +47,7 @@ type Lab struct {
 	group  *errgroup.Group
 
 	mu     sync.Mutex
-	houses map[string]*House // by level of policy; "" is house
+	houses map[string]*House // by level of policy
 }
 
 // Start opens a lab and returns when the first letter from outside is in ana's
@@ -123,23 +123,43 @@ func (l *Lab) open() (err error) {
 	if l.outside, err = startOutside(l.ctx, l.group, l.ca.Issue); err != nil {
 		return err
 	}
-	if l.house, err = l.startHouse(l.ctx, l.group, filepath.Join(l.dir, "data"), "lenient", true); err != nil {
+	if l.house, err = l.startHouse(filepath.Join(l.dir, "data"), "lenient", true); err != nil {
 		return err
 	}
-	l.houses[""], l.houses["lenient"] = l.house, l.house
-	return l.settle(l.ctx, l.house)
+	l.houses["lenient"] = l.house
+	if err := l.settle(l.ctx, l.house); err != nil {
+		return err
+	}
+	return l.settleKeys(l.ctx, l.house)
 }
 
 // houseAt is our server at a level of policy. One at another level than the
 // lab's own is started when it is first asked for, on any ports, with the same
-// names and people.
+// names and people, and without keys.
 func (l *Lab) houseAt(level string) (*House, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if h := l.houses[level]; h != nil {
 		return h, nil
 	}
-	h, err := l.startHouse(l.ctx, l.group, filepath.Join(l.dir, level), level, false)
+	return l.newHouse(level)
+}
+
+// restart ends a server and starts it again on what it left on disk.
+func (l *Lab) restart(h *House) (*House, error) {
+	if h == l.house {
+		return nil, errors.New("lab: the lab's own server is not restarted, others use it")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h.stop()
+	delete(l.houses, h.level)
+	return l.newHouse(h.level)
+}
+
+// newHouse starts a server; mu is held.
+func (l *Lab) newHouse(level string) (*House, error) {
+	h, err := l.startHouse(filepath.Join(l.dir, level), level, false)
 	if err != nil {
 		return nil, err
 	}

@@ -145,20 +145,28 @@ func grow(text string) string {
 // where names a line for a mismatch.
 func (p *play) where(line int) string { return fmt.Sprintf("%s.txtar:%d", p.s.Name, line) }
 
-// setHouse chooses our server by its level of policy.
-func (p *play) setHouse(ctx context.Context, s Section) error {
+// setHouse chooses our server by its level of policy, or restarts it.
+func (p *play) setHouse(ctx context.Context, s Section) (err error) {
 	for n, l := range s.lines {
+		if l == "restart" {
+			fmt.Fprintln(&p.log, "   (our server restarts)")
+			if p.house, err = p.lab.restart(p.house); err != nil {
+				return err
+			}
+			continue
+		}
 		level, ok := strings.CutPrefix(l, "level ")
 		if !ok {
 			return fmt.Errorf("%s: %q is not understood", p.where(n), l)
 		}
-		h, err := p.lab.houseAt(level)
-		if err != nil {
+		if p.house, err = p.lab.houseAt(level); err != nil {
 			return err
 		}
-		p.house = h
+		if err := p.mark(ctx); err != nil {
+			return err
+		}
 	}
-	return p.mark(ctx)
+	return nil
 }
 
 // setWorld takes outside servers down or up.

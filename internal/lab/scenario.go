@@ -42,8 +42,9 @@ var kinds = map[string]bool{
 // the catalogues it covers. Everywhere {id} stands for a word that is new in
 // each playing: letters carry it, so that the ones of this playing are known.
 //
-//	-- house --        our server at another level of policy:
-//	level strict
+//	-- house --        our server, at another level of policy:
+//	level strict       (scenarios at one level share a server)
+//	restart            ends it and starts it again; not the lab's own
 //	-- world --        what changes outside:
 //	up mail.caida.test
 //	-- peer NAME --    a client, for the sections that follow:
