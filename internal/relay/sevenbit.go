@@ -95,6 +95,9 @@ func (c *converter) header(p *message.Part, encoding string) {
 	if encoding != "7bit" || strings.TrimSpace(h.Get("Content-Transfer-Encoding")) != "" {
 		c.dst = message.AppendField(c.dst, "Content-Transfer-Encoding", encoding)
 	}
+	if end == len(h) { // nothing but the body's first line ended the header
+		c.dst = append(c.dst, '\r', '\n')
+	}
 	c.dst = append(c.dst, h[end:]...)
 	c.at = p.Body
 }

@@ -47,6 +47,7 @@ func TestSevenBit(t *testing.T) {
 func FuzzSevenBit(f *testing.F) {
 	f.Add([]byte("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\xe1 \r\n.\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nA: b\r\n\r\n\xe2=\r\n--b--\r\n"))
 	f.Add([]byte("\xf1"))
+	f.Add([]byte(" \xe2"))
 	f.Add([]byte("--\r\n\xf1\t"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, err := SevenBit(in)
