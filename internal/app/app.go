@@ -138,7 +138,7 @@ func (s *server) join(ctx context.Context) (err error) {
 	s.login = admit.New(s.state.Directory, admit.Config{Failure: s.opt.LoginFailure, Now: s.opt.Now})
 	level, _ := policy.ParseLevel(cfg.Policy.Level) // checked with the configuration
 	s.in = intake.New(intake.Config{
-		Hostname: cfg.Hostname, WhyURL: "https://" + cfg.Hostname + "/why/", Level: level, Trusted: s.trust,
+		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Level: level, Trusted: s.trust,
 		OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir),
 		Now: s.opt.Now, Log: s.log,
 	}, s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
@@ -151,6 +151,9 @@ func (s *server) join(ctx context.Context) (err error) {
 	s.metrics()
 	return nil
 }
+
+// whyURL is what an id is put behind to explain a refusal.
+func (s *server) whyURL() string { return "https://" + s.cfg.Hostname + "/why/" }
 
 // recoverUnconfirmed treats the accepts of the minutes before an unclean end as
 // those whose 250 may not have been read: no session outlives its idle limit.

@@ -122,7 +122,7 @@ func (s *server) smtpConfig(d mail.Door) smtpserver.Config {
 	b := smtpserver.DefaultBudget(d)
 	b.MessageBytes, b.Recipients, b.Messages = int64(lim.MessageSize), lim.Recipients, lim.MessagesPerConnection
 	c := smtpserver.Config{
-		Door: d, Hostname: s.cfg.Hostname, Budget: b, TLS: s.tls(),
+		Door: d, Hostname: s.cfg.Hostname, Greeting: s.cfg.Greeting, WhyURL: s.whyURL(), Budget: b, TLS: s.tls(),
 		Limits:  smtpserver.Limits{Connections: lim.Connections, PerNetwork: lim.PerNetwork},
 		Trusted: s.trusted, RequireTLS: true, Log: s.log,
 	}

@@ -12,33 +12,58 @@ import (
 // How often the house is swept, and how long a doomed blob's bytes stay: longer
 // than any transaction, reader or backup pin.
 const (
+	lookEvery  = 5 * time.Second // for due jobs, and for changes by other nodes
 	sweepEvery = 10 * time.Minute
+	sweepLease = time.Hour
 	doomGrace  = time.Hour
 	sweepBatch = 1000
 	traceKeep  = 45 * 24 * time.Hour
 )
 
+// sweepJob is the job's kind and key: there is one, whatever the number of nodes.
+const sweepJob = "sweep"
+
 // housekeeping keeps what grows from growing for ever: blobs that nobody refers
-// to, packs that are half dead, traces that are too old. It also takes a new view
-// of the directory where other nodes may have changed it.
+// to, packs that are half dead, traces that are too old. The sweep is a job, so
+// that one node does it. The directory's view is taken anew where other nodes may
+// have changed it.
 func (s *server) housekeeping(ctx context.Context) error {
-	sweep := time.NewTicker(sweepEvery)
-	defer sweep.Stop()
-	refresh := time.NewTicker(30 * time.Second)
-	defer refresh.Stop()
+	err := s.state.Store.AddJob(ctx, store.Job{Key: sweepJob, Kind: sweepJob, Due: s.opt.Now().Add(time.Minute)})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		s.log.WarnContext(ctx, "sweep not planned", "err", err)
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-refresh.C:
-			if err := s.state.Directory.Refresh(ctx); err != nil {
-				s.log.WarnContext(ctx, "directory", "err", err)
-			}
-		case <-sweep.C:
-			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "housekeeping", "err", err)
-			}
+		case <-tick.C:
 		}
+		s.runSweep(ctx)
+		if err := s.state.Directory.Refresh(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "directory", "err", err)
+		}
+	}
+}
+
+// runSweep does the sweep if it is due and nobody else has it.
+func (s *server) runSweep(ctx context.Context) {
+	j, err := s.state.Store.ClaimJob(ctx, nodeName(), []string{sweepJob}, sweepLease)
+	if errors.Is(err, store.ErrNotFound) {
+		return
+	}
+	failed := ""
+	if err == nil {
+		if err = s.sweep(ctx); err != nil {
+			failed = err.Error()
+		}
+		if end := s.state.Store.EndJob(context.WithoutCancel(ctx), j.ID, j.Fence, s.opt.Now().Add(sweepEvery), failed); end != nil {
+			err = errors.Join(err, end)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "housekeeping", "err", err)
 	}
 }
 

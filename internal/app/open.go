@@ -19,6 +19,7 @@ import (
 	"posta/internal/config"
 	"posta/internal/directory"
 	"posta/internal/durable"
+	"posta/internal/rescue"
 	"posta/internal/store"
 	"posta/internal/store/sqlstore"
 )
@@ -39,11 +40,51 @@ type State struct {
 	Blobs     blob.Store
 	Directory *directory.Directory
 	disk      *durable.OS
+	rescue    *rescue.Rescue
 }
+
+// ErrLost says that message bytes are there and the metadata that knows them is
+// not, or not yet again. A server that ran on it would take all of them for dead.
+var ErrLost = errors.New("the metadata of the messages here is lost, or its rebuild was broken off; posta store rebuild makes it again")
 
 // OpenState opens the state of a node and makes it if there is none. One process
 // at a time can have a data folder open; the second is told so. fp may be nil.
-func OpenState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) (_ *State, err error) {
+func OpenState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) (*State, error) {
+	s, err := openState(ctx, cfg, fp)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.whole(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", cfg.Data, err), s.Close())
+	}
+	return s, nil
+}
+
+// OpenLost opens the state whatever is missing in it, for a rebuild.
+func OpenLost(ctx context.Context, cfg *config.Config) (*State, *rescue.Rescue, error) {
+	s, err := openState(ctx, cfg, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.rescue, nil
+}
+
+// whole refuses metadata that does not know the bytes beside it.
+func (s *State) whole(ctx context.Context) error {
+	if s.Directory.View().Setting(rescue.Marker) != "" {
+		return ErrLost
+	}
+	if fresh, err := rescue.Fresh(ctx, s.Store); err != nil || !fresh {
+		return err
+	}
+	units, err := s.Blobs.Units(ctx)
+	if err == nil && len(units) > 0 {
+		err = ErrLost
+	}
+	return err
+}
+
+func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) (_ *State, err error) {
 	s := &State{}
 	defer func() {
 		if err != nil {
@@ -74,7 +115,16 @@ func OpenState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 	if s.Directory, err = directory.Open(ctx, s.Store); err != nil {
 		return nil, err
 	}
+	s.rescue = &rescue.Rescue{Store: s.Store, Blobs: s.Blobs, Failpoints: fp}
+	if cfg.Store.PostgreSQL == "" && cfg.Blobs.S3 == nil {
+		s.rescue.Disk, s.rescue.BlobDir = s.disk, blobDir
+	}
 	return s, nil
+}
+
+// RestorePlaces says where a restored backup goes.
+func RestorePlaces(cfg *config.Config) rescue.Places {
+	return rescue.Places{Data: cfg.Data, Meta: metaDir, Blob: blobDir}
 }
 
 // openBlobs opens packs in the data folder, or a bucket.
@@ -103,7 +153,7 @@ func (s *State) openBlobs(ctx context.Context, cfg *config.Config, fp *durable.F
 
 // House is the state as commands see it.
 func (s *State) House() *command.House {
-	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory}
+	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Rescue: s.rescue}
 }
 
 // Close closes what is open, bytes last, since metadata refers to them.

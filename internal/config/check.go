@@ -14,6 +14,9 @@ import (
 // check reports everything that is wrong with the values.
 func (c *Config) check(bad func(key, format string, a ...any)) {
 	checkHostname(c.Hostname, bad)
+	if strings.ContainsFunc(c.Greeting, func(r rune) bool { return r < ' ' || r > '~' }) || len(c.Greeting) > 200 {
+		bad("greeting", "one line of ASCII, at most 200 characters")
+	}
 	if c.Data == "" {
 		bad("data", "a folder for the data is needed, e.g. \"/var/lib/posta\"")
 	}

@@ -17,6 +17,9 @@ type Config struct {
 	// Hostname is our full name, e.g. "mail.example.org": said in greeting and
 	// HELO, and it must be what the PTR record of our address says. Required.
 	Hostname string `toml:"hostname"`
+	// Greeting is what follows the host name in SMTP's first line. Default "ESMTP
+	// Posta"; it never tells a version.
+	Greeting string `toml:"greeting"`
 	// Data is the folder that holds everything. Default "/var/lib/posta".
 	Data string `toml:"data"`
 	// User is whom the process becomes after it has bound its ports, when it is

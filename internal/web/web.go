@@ -144,6 +144,10 @@ func (h *Handler) showWhy(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, lang.Say("why.slow"), http.StatusTooManyRequests)
 		return
 	}
+	if k, ok := finding.Lookup(finding.ID(r.PathValue("id"))); ok {
+		h.send(w, r, h.checkPage(lang, k))
+		return
+	}
 	id, err := mail.ParseID(r.PathValue("id"))
 	if err == nil {
 		err = h.cfg.House.Store.FlushTraces(r.Context())
@@ -161,24 +165,41 @@ func (h *Handler) showWhy(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, lang.Say("why.none"), http.StatusNotFound)
 		return
 	}
+	h.send(w, r, h.page(lang, t))
+}
+
+func (h *Handler) send(w http.ResponseWriter, r *http.Request, p whyPage) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Vary", "Accept-Language")
-	if err := h.why.Execute(w, h.page(lang, t)); err != nil {
+	if err := h.why.Execute(w, p); err != nil {
 		h.cfg.Log.WarnContext(r.Context(), "why page not sent", "err", err)
 	}
+}
+
+// blank is a page without a transaction.
+func (h *Handler) blank(lang words.Lang) whyPage {
+	p := whyPage{Lang: string(lang), Other: "es", Host: h.cfg.Hostname, Say: lang.Say}
+	if lang == "es" {
+		p.Other = "en"
+	}
+	return p
+}
+
+// checkPage explains a check by itself, for refusals that have no transaction.
+func (h *Handler) checkPage(lang words.Lang, k finding.Check) whyPage {
+	p := h.blank(lang)
+	p.ID = string(k.ID)
+	p.Items = []whyItem{{ID: k.ID, Text: finding.TextOf(k.ID, string(lang)), Standard: k.Standard, Outcome: lang.Say("outcome.fail")}}
+	return p
 }
 
 // page takes from a trace what the refused side may know: its own address, name
 // and words, what is published in DNS, and our reply. Not who else was addressed,
 // nor what we think of the content.
 func (h *Handler) page(lang words.Lang, t *command.Trace) whyPage {
-	p := whyPage{
-		Lang: string(lang), Other: "es", Host: h.cfg.Hostname, ID: t.ID, At: t.At.UTC().Format(time.RFC1123),
-		Reply: t.Reply, From: t.From, IP: t.IP, HELO: t.HELO, Say: lang.Say,
-	}
-	if lang == "es" {
-		p.Other = "en"
-	}
+	p := h.blank(lang)
+	p.ID, p.At, p.Reply, p.IP, p.HELO = t.ID, t.At.UTC().Format(time.RFC1123), t.Reply, t.IP, t.HELO
+	p.From = "<" + t.From + ">"
 	shown := map[finding.ID]bool{}
 	add := func(id finding.ID, outcome finding.Outcome, facts []finding.Fact) {
 		c, ok := finding.Lookup(id)
