@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		c.labCommand(), c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(),
 		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.dkimCommand(), c.queueCommand(), c.traceCommand(),
-		c.sendmailCommand(), c.versionCommand(),
+		c.storeCommand(), c.backupCommand(), c.sendmailCommand(), c.versionCommand(),
 	)
 	return root
 }

@@ -56,6 +56,7 @@ type House struct {
 	Blobs     blob.Store
 	Directory *directory.Directory
 	Now       func() time.Time // nil means time.Now
+	Rescue    Rescue           // nil where the state cannot be checked or copied whole
 }
 
 func (h *House) now() time.Time {
@@ -73,7 +74,7 @@ type Command struct {
 }
 
 // table has every command; it is in commands*.go by subject.
-var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands)
+var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands)
 
 // All lists the commands.
 func All() []Command { return slices.Clone(table) }

@@ -1,0 +1,82 @@
+package command
+
+import (
+	"context"
+	"path/filepath"
+
+	"posta/internal/store"
+)
+
+// Rescue checks and copies the whole state. Both take as long as reading it all
+// takes, beside a server at work.
+type Rescue interface {
+	Verify(ctx context.Context) (Verified, error)
+	// Backup writes into the folder dir, which is made; an absolute path.
+	Backup(ctx context.Context, dir string) (Saved, error)
+}
+
+// Verified is the result of store.verify.
+type Verified struct {
+	Messages int64    `json:"messages"` // whose bytes are as they came
+	Octets   int64    `json:"octets"`   // of these
+	Breaches []Breach `json:"breaches,omitempty"`
+	More     int64    `json:"more,omitempty"` // breaches that are not listed
+}
+
+// Breach is one invariant that does not hold.
+type Breach struct {
+	Invariant string `json:"invariant"` // "email.blob"
+	Detail    string `json:"detail"`
+}
+
+// Saved is the result of backup.create.
+type Saved struct {
+	Dir      string `json:"dir"`
+	Messages int64  `json:"messages"`
+	Octets   int64  `json:"octets"`
+	Files    int    `json:"files"`
+}
+
+// Folder is the argument of backup.create.
+type Folder struct {
+	Dir string `json:"dir"` // absolute
+}
+
+var storeCommands = []Command{
+	run("store.verify", store.Owner, verifyStore),
+	run("backup.create", store.Owner, createBackup),
+}
+
+func (h *House) rescue() (Rescue, error) {
+	if h.Rescue == nil {
+		return nil, fail(ErrUsage, "this server's state cannot be checked or copied from here")
+	}
+	return h.Rescue, nil
+}
+
+func verifyStore(ctx context.Context, h *House, _ Principal, _ struct{}) (any, error) {
+	r, err := h.rescue()
+	if err != nil {
+		return nil, err
+	}
+	return r.Verify(ctx)
+}
+
+func createBackup(ctx context.Context, h *House, p Principal, a Folder) (any, error) {
+	if !filepath.IsAbs(a.Dir) {
+		return nil, fail(ErrUsage, "%q is no absolute path", a.Dir)
+	}
+	r, err := h.rescue()
+	if err != nil {
+		return nil, err
+	}
+	saved, err := r.Backup(ctx, filepath.Clean(a.Dir))
+	if err != nil {
+		return nil, err
+	}
+	// A copy of everything is worth a line in the log of who did what.
+	err = h.Store.ChangeDirectory(ctx, func(store.DirectoryTx) (store.Audit, error) {
+		return store.Audit{At: h.now(), Principal: p.Name, Tenant: p.Tenant, Command: "backup.create", Object: saved.Dir, After: asJSON(saved)}, nil
+	})
+	return saved, err
+}
