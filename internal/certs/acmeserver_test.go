@@ -172,8 +172,10 @@ func (s *acmeServer) verify(r *http.Request) (*request, error) {
 	case !s.nonces[head.Nonce]:
 		return nil, errors.New("nonce used or unknown")
 	case head.JWK != nil:
-		req.key = &ecdsa.PublicKey{
-			Curve: elliptic.P256(), X: new(big.Int).SetBytes(unbase64(head.JWK.X)), Y: new(big.Int).SetBytes(unbase64(head.JWK.Y)),
+		var err error
+		point := append([]byte{4}, append(unbase64(head.JWK.X), unbase64(head.JWK.Y)...)...)
+		if req.key, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err != nil {
+			return nil, err
 		}
 	default:
 		if req.account = s.accounts[head.Kid]; req.account == nil {
@@ -199,9 +201,12 @@ func unbase64(s string) []byte {
 
 // thumbprint is that of RFC 7638.
 func thumbprint(k *ecdsa.PublicKey) string {
+	point, err := k.Bytes()
+	if err != nil {
+		return ""
+	}
 	e := base64.RawURLEncoding.EncodeToString
-	var x, y [32]byte
-	sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, e(k.X.FillBytes(x[:])), e(k.Y.FillBytes(y[:]))))
+	sum := sha256.Sum256(fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, e(point[1:33]), e(point[33:])))
 	return e(sum[:])
 }
 
