@@ -12,6 +12,8 @@ PASS=${PASS:-secret-secret}
 DNS=${DNS:-127.0.0.1:5300}
 SINK=${SINK:-127.0.0.1:2600}
 POSTA=${POSTA:-$BENCH/posta-bin}
+# RUNNER is put before the server's command, e.g. "ip netns exec bench".
+RUNNER=${RUNNER:-}
 P=$BENCH/posta
 
 cgroup() {
@@ -55,16 +57,18 @@ config() {
 case ${1:-} in
 config) config ;;
 start)
-	sh -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$(cgroup)" "$POSTA" --config "$P/posta.toml" serve </dev/null >"$P/log" 2>&1 &
+	sh -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$(cgroup)" $RUNNER "$POSTA" --config "$P/posta.toml" serve </dev/null >"$P/log" 2>&1 &
 	echo $! >"$P/pid"
 	for _ in $(seq 200); do
-		curl -sf http://127.0.0.1:10180/readyz >/dev/null && exit
+		$RUNNER curl -sf http://127.0.0.1:10180/readyz >/dev/null && exit
 		sleep 0.05
 	done
 	cat "$P/log" >&2
 	exit 1
 	;;
-stop) kill "$(cat "$P/pid")" 2>/dev/null || true ;;
+stop)
+	if [ -s "$P/pid" ]; then kill "$(cat "$P/pid")" 2>/dev/null || true; fi
+	;;
 clean) rm -rf "$P" ;;
 data) echo "$P/data" ;;
 cgroup) cgroup ;;
