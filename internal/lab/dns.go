@@ -18,6 +18,9 @@ import (
 //go:embed testdata/world.zone
 var worldZone string
 
+// broken is a domain whose name servers do not work: the resolver says SERVFAIL.
+const broken = "rota.test."
+
 // maxAliases is how many CNAMEs an answer follows.
 const maxAliases = 8
 
@@ -111,7 +114,12 @@ func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		size = max(size, int(opt.UDPSize()))
 		m.SetEdns0(1232, false)
 	}
-	if len(q.Question) == 1 {
+	switch {
+	case len(q.Question) != 1:
+		m.Rcode = dns.RcodeFormatError
+	case dns.IsSubDomain(broken, dns.CanonicalName(q.Question[0].Name)):
+		m.Rcode = dns.RcodeServerFailure
+	default:
 		answer, exists := n.find(q.Question[0].Name, q.Question[0].Qtype)
 		m.Answer = answer
 		if !exists {
@@ -120,8 +128,6 @@ func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		if len(answer) == 0 {
 			m.Ns = []dns.RR{soa}
 		}
-	} else {
-		m.Rcode = dns.RcodeFormatError
 	}
 	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
 		m.Truncate(size)

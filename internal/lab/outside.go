@@ -24,7 +24,10 @@ type Received struct {
 	TLS  bool
 	From string // reverse-path, "" is null
 	To   []string
-	Data []byte
+	// Notify is what the sender wants to be told of, for each recipient (RFC 3461
+	// §4.1).
+	Notify []string
+	Data   []byte
 }
 
 // manner is how an outside server behaves.
@@ -45,6 +48,8 @@ func hosts() []host {
 	return []host{
 		{"mail.bien.test", netip.MustParseAddr("192.0.2.10"), wellKept},
 		{"mail.gris.test", netip.MustParseAddr("192.0.2.30"), greylisting},
+		{"muerto.dosmx.test", netip.MustParseAddr("192.0.2.50"), absent},
+		{"mail.dosmx.test", netip.MustParseAddr("192.0.2.51"), wellKept},
 		{"mail.caida.test", netip.MustParseAddr("192.0.2.40"), absent},
 	}
 }
@@ -183,22 +188,24 @@ type visit struct {
 	conn   *gosmtp.Conn
 	from   string
 	to     []string
+	notify []string
 }
 
 // Reset implements gosmtp.Session.
-func (v *visit) Reset() { v.from, v.to = "", nil }
+func (v *visit) Reset() { v.from, v.to, v.notify = "", nil, nil }
 
 // Logout implements gosmtp.Session.
 func (v *visit) Logout() error { return nil }
 
 // Mail implements gosmtp.Session.
 func (v *visit) Mail(from string, _ *gosmtp.MailOptions) error {
-	v.from, v.to = from, nil
+	v.Reset()
+	v.from = from
 	return nil
 }
 
 // Rcpt implements gosmtp.Session.
-func (v *visit) Rcpt(to string, _ *gosmtp.RcptOptions) error {
+func (v *visit) Rcpt(to string, opt *gosmtp.RcptOptions) error {
 	local, domain, _ := strings.Cut(to, "@")
 	switch {
 	case !strings.HasSuffix(v.server.name, "."+strings.ToLower(domain)):
@@ -208,7 +215,11 @@ func (v *visit) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	case v.server.manner == greylisting && v.server.isNew(v.from+" "+to):
 		return &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 7, 1}, Message: "Greylisted, come again in a moment"}
 	}
-	v.to = append(v.to, to)
+	var wants []string
+	for _, n := range opt.Notify {
+		wants = append(wants, string(n))
+	}
+	v.to, v.notify = append(v.to, to), append(v.notify, strings.Join(wants, ","))
 	return nil
 }
 
@@ -234,6 +245,6 @@ func (v *visit) Data(r io.Reader) error {
 	if len(s.received) == maxReceived {
 		s.received = slices.Delete(s.received, 0, 1)
 	}
-	s.received = append(s.received, Received{HELO: v.conn.Hostname(), TLS: secure, From: v.from, To: v.to, Data: b})
+	s.received = append(s.received, Received{HELO: v.conn.Hostname(), TLS: secure, From: v.from, To: v.to, Notify: v.notify, Data: b})
 	return nil
 }

@@ -75,11 +75,31 @@ func (l *Lab) Play(ctx context.Context, s *Scenario) Result {
 		p.note("", err.Error())
 	}
 	res.OK = err == nil
-	res.Want, res.Got = strings.Join(p.want, "; "), strings.Join(p.got, "; ")
+	res.Want, res.Got = account(p.want), account(p.got)
 	if err != nil {
 		res.Detail = fmt.Sprintf("%s: %s\n%s%v\n", s.Name, s.Title, p.log.String(), err)
 	}
 	return res
+}
+
+// account joins notes, equal neighbours as one with its number.
+func account(notes []string) string {
+	var b strings.Builder
+	for i := 0; i < len(notes); {
+		n := 1
+		for i+n < len(notes) && notes[i+n] == notes[i] {
+			n++
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(notes[i])
+		if n > 1 {
+			fmt.Fprintf(&b, " ×%d", n)
+		}
+		i += n
+	}
+	return b.String()
 }
 
 // note adds to the short account of the scenario.

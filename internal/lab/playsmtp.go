@@ -19,12 +19,14 @@ import (
 // scenario, what it reads are lines. It knows no more of SMTP than that a reply
 // ends with the line whose code has no hyphen behind it.
 type script struct {
-	p    *play
-	conn net.Conn
-	r    *bufio.Reader
-	last string // the last reply but that to QUIT, and its pattern
-	want string
+	p     *play
+	conn  net.Conn
+	r     *bufio.Reader
+	heard []exchange // all but the reply to QUIT
 }
+
+// exchange is a reply with the pattern that it fitted.
+type exchange struct{ pattern, reply string }
 
 // dialogue plays a connection line by line.
 func (p *play) dialogue(ctx context.Context, s Section) error {
@@ -44,10 +46,22 @@ func (p *play) dialogue(ctx context.Context, s Section) error {
 			return err
 		}
 	}
-	if d.last != "" {
-		p.note(short(d.want), short(d.last))
-	}
+	d.note()
 	return nil
+}
+
+// note tells of a dialogue what was refused, or, if nothing was, its last reply.
+func (d *script) note() {
+	refused := false
+	for _, e := range d.heard {
+		if e.reply[0] == '4' || e.reply[0] == '5' {
+			d.p.note(short(e.pattern), short(e.reply))
+			refused = true
+		}
+	}
+	if n := len(d.heard); n > 0 && !refused {
+		d.p.note(short(d.heard[n-1].pattern), short(d.heard[n-1].reply))
+	}
 }
 
 var credentials = regexp.MustCompile(`\{plain ([^}]+)\}`)
@@ -127,7 +141,7 @@ func (d *script) expect(n int, pattern string) error {
 		return &mismatch{d.p.where(n), pattern, reply}
 	}
 	if !strings.HasPrefix(reply, "221") {
-		d.last, d.want = reply, pattern
+		d.heard = append(d.heard, exchange{pattern, reply})
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,6 +166,13 @@ func list(have []found) string {
 
 // compareLetter holds one line about a letter against it.
 func (p *play) compareLetter(n int, want string, f *found) error {
+	if not, ok := strings.CutPrefix(want, "lacks "); ok {
+		err := p.compareField(n, not, f.header)
+		if _, differs := errors.AsType[*mismatch](err); differs {
+			return nil
+		}
+		return cmp.Or(err, error(&mismatch{p.where(n), want, "it is there"}))
+	}
 	if name, ok := strings.CutPrefix(want, "no "); ok {
 		if f.header.Has(name) {
 			return &mismatch{p.where(n), want, name + ": " + f.header.Get(name)}
@@ -308,6 +316,8 @@ func (p *play) compareOutside(ctx context.Context, n int, want string, have []Re
 		got = "from " + r.From
 	case "to":
 		got = "to " + strings.Join(r.To, " ")
+	case "notify":
+		got = "notify " + strings.Join(r.Notify, " ")
 	case "helo":
 		got = "helo " + r.HELO
 	case "tls":

@@ -75,6 +75,7 @@ var kinds = map[string]bool{
 //	-- mailbox ana --  every letter with {id} that ana has now, in all mailboxes:
 //	INBOX The subject
 //	  Header-Name: pattern
+//	  lacks Header-Name: pattern
 //	  no Header-Name
 //	  keyword $Word
 //	(none)
@@ -87,6 +88,8 @@ var kinds = map[string]bool{
 //	letters 1
 //	from ana@empresa.test
 //	to ines@bien.test
+//	helo mail.empresa.test
+//	notify SUCCESS
 //	tls
 //	dkim 2             signatures of the From domain that verify
 //	Header-Name: pattern
