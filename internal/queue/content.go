@@ -163,8 +163,7 @@ func readAt(r io.ReaderAt, p []byte, at int64) error {
 // onlyCRLF mends line ends that the relay would mend on the way: what is signed
 // must be what is sent. Stored mail has none to mend, as a rule.
 func onlyCRLF(b []byte) []byte {
-	n := bytes.Count(b, []byte("\r\n"))
-	if bytes.Count(b, []byte{'\n'}) == n && bytes.Count(b, []byte{'\r'}) == n {
+	if cleanLines(b) {
 		return b
 	}
 	var out bytes.Buffer
@@ -172,6 +171,22 @@ func onlyCRLF(b []byte) []byte {
 	w.Write(b) // a Buffer never fails
 	w.Close()
 	return out.Bytes()
+}
+
+// cleanLines reports whether CR and LF stand in pairs only.
+func cleanLines(b []byte) bool {
+	lines := 0
+	for rest := b; ; lines++ {
+		i := bytes.IndexByte(rest, '\n')
+		if i < 0 {
+			break
+		}
+		if i == 0 || rest[i-1] != '\r' {
+			return false
+		}
+		rest = rest[i+1:]
+	}
+	return bytes.Count(b, []byte{'\r'}) == lines
 }
 
 func eightBit(b []byte) bool {

@@ -16,6 +16,9 @@ const (
 
 	// parking is how long a batch that found no room here is left alone.
 	parking = 5 * time.Second
+	// busyPause is how long a batch waits whose hosts have all the connections
+	// from here that they may have.
+	busyPause = time.Second
 	// released is the lease of what is given back: over at once.
 	released = time.Millisecond
 )

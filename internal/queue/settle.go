@@ -53,7 +53,7 @@ func (q *Queue) settle(ctx context.Context, b *batch, out []relay.Outcome, notes
 		}
 	}
 	if len(busy) > 0 {
-		after := time.Duration(float64(parking) * (0.5 + q.cfg.Jitter()))
+		after := time.Duration(float64(busyPause) * (0.5 + q.cfg.Jitter()))
 		if context.Cause(ctx) != nil {
 			after = released
 		}

@@ -74,7 +74,7 @@ type failure struct {
 
 func (a *attempt) begin(ctx context.Context, t target, rule Rule) (*conn, *failure) {
 	r := a.r
-	if !r.open.Enter(t.addr, r.cfg.PerHost) {
+	if !r.enter(t.addr) {
 		return nil, &failure{busy: true}
 	}
 	a.connects++
@@ -93,6 +93,19 @@ func (a *attempt) begin(ctx context.Context, t target, rule Rule) (*conn, *failu
 		return nil, f
 	}
 	return c, nil
+}
+
+// enter takes one of the places of an address, an idle connection's if need be.
+func (r *Relay) enter(a netip.AddrPort) bool {
+	if r.open.Enter(a, r.cfg.PerHost) {
+		return true
+	}
+	c := r.pool.evict(a)
+	if c == nil {
+		return false
+	}
+	c.quit()
+	return r.open.Enter(a, r.cfg.PerHost)
 }
 
 // hold makes the end of ctx cut the connection; drop and pool.put undo it.

@@ -431,3 +431,16 @@ func sink(c io.ReadWriteCloser) {
 		}
 	}
 }
+
+// An idle connection under another name gives its place up.
+func TestEvict(t *testing.T) {
+	w, p := newWorld(), &peer{}
+	w.peer(t, "192.0.2.1:25", p)
+	r := newRelay(t, w, func(c *Config) { c.PerHost = 2 })
+	for i := range 10 {
+		out := r.Deliver(t.Context(), routeTo(fmt.Sprintf("mx%d.example.net=192.0.2.1", i)), letter(text, "luis@example.net"))
+		if out[0].Status != Delivered || r.Idle() > 2 {
+			t.Fatalf("%s, %d idle", show(out[0]), r.Idle())
+		}
+	}
+}

@@ -68,6 +68,22 @@ func (p *pool) take(k poolKey) *conn {
 	return last.c
 }
 
+// evict gives an idle connection to an address, whatever its name or protection,
+// so that another kind of connection finds a place there; nil if there is none.
+func (p *pool) evict(a netip.AddrPort) *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, all := range p.idle {
+		if k.addr == a {
+			oldest := all[0]
+			p.remove(k, 0)
+			oldest.timer.Stop()
+			return oldest.c
+		}
+	}
+	return nil
+}
+
 // takeAll empties a key: when one of its connections turned out dead, the
 // others are likely to be.
 func (p *pool) takeAll(k poolKey) []*conn {
