@@ -1,0 +1,431 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/textproto"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+)
+
+// TestCluster is one life of a cluster of two: from its first letter to a node
+// that is killed. The parts build on each other's cluster, not on its mail.
+func TestCluster(t *testing.T) {
+	h := newHouse(t)
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *house)
+	}{
+		{"OneMailbox", testOneMailbox},
+		{"OneOrderOfUIDs", testOneOrder},
+		{"OneDirectory", testOneDirectory},
+		{"OneQueue", testOneQueue},
+		{"ConnectionsCut", testConnectionsCut},
+		{"BucketRefuses", testBucketRefuses},
+		{"NodeKilled", testNodeKilled},
+		{"LeaseOrphaned", testLeaseOrphaned},
+	} {
+		if !t.Run(part.name, func(t *testing.T) { part.run(t, h) }) {
+			return
+		}
+	}
+	h.sound(t)
+}
+
+// Mail that one node accepts is read at the other, which hears of it while it
+// idles; and so with flags.
+func testOneMailbox(t *testing.T, h *house) {
+	ana := h.newAccount(t, "ana")
+	news := make(chan uint32, 10)
+	idler, err := h.b.loginWith(ana, &imapclient.UnilateralDataHandler{Mailbox: func(m *imapclient.UnilateralDataMailbox) {
+		if m.NumMessages != nil {
+			news <- *m.NumMessages
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idler.Close()
+	if _, err := idler.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	idle, err := idler.Idle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLedger()
+	for i := range 3 {
+		msg := letter(ana, fmt.Sprint("uno-", i), 3000)
+		h.a.deliver(t, ana, msg)
+		l.add(fmt.Sprint("uno-", i), msg)
+		sent := time.Now()
+		for n := uint32(0); n <= uint32(i); {
+			select {
+			case n = <-news:
+			case <-time.After(35 * time.Second):
+				t.Fatal("a session that idles at the other node heard nothing in 35 s")
+			}
+		}
+		if d := time.Since(sent); d > 5*time.Second {
+			t.Errorf("the other node's session heard of new mail after %v", d)
+		} else {
+			t.Logf("heard after %v", d)
+		}
+	}
+	if err := errors.Join(idle.Close(), idle.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	onA, onB := h.a.read(t, ana), h.b.read(t, ana)
+	l.check(t, onB)
+	if !slices.EqualFunc(onA, onB, func(x, y stored) bool { return x.uid == y.uid && bytes.Equal(x.raw, y.raw) }) {
+		t.Errorf("the nodes show different mailboxes:\n%v\n%v", onA, onB)
+	}
+
+	// Flags set on A show up in a session that is open on B.
+	writer, err := h.a.login(ana)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	if _, err := writer.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	set := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagFlagged, "$Importante"}}
+	if err := writer.Store(imap.UIDSetNum(onA[1].uid), set, nil).Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := fetch(idler, imap.UIDSetNum(onA[1].uid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range set.Flags {
+		if !slices.Contains(got[0].flags, f) {
+			t.Errorf("%s was set at one node; the other shows %v", f, got[0].flags)
+		}
+	}
+}
+
+// Both nodes append to one INBOX at a time, from SMTP and from IMAP. A client
+// that asks again and again only for what is above the last UID it saw misses
+// nothing: no UID comes to light below one that was seen.
+func testOneOrder(t *testing.T, h *house) {
+	const writers, each = 10, 10 // on each node
+	user := h.newAccount(t, "orden")
+	l := newLedger()
+	uids := map[string]imap.UID{} // that APPEND was told
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 2 * writers {
+		n := []*node{h.a, h.b}[i%2]
+		wg.Go(func() {
+			for j := range each {
+				subject := fmt.Sprintf("%s-%d-%d", n.name, i, j)
+				msg := letter(user, subject, 2000)
+				if i/2%2 == 0 {
+					s := sender{nodes: []*node{n}}
+					if err := s.attempt(t.Context(), user, msg); err != nil {
+						t.Errorf("%s: %v", subject, err)
+					}
+					s.close()
+				} else if uid, err := appendLetter(n, user, msg); err != nil {
+					t.Errorf("%s: %v", subject, err)
+				} else {
+					mu.Lock()
+					uids[subject] = uid
+					mu.Unlock()
+				}
+				l.add(subject, msg)
+			}
+		})
+	}
+	over := make(chan struct{})
+	go func() { wg.Wait(); close(over) }()
+	follower, err := h.b.login(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer follower.Close()
+	if _, err := follower.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var followed []stored
+	last := imap.UID(0)
+	for done := false; !done; {
+		select {
+		case <-over:
+			done = true // and a last look
+		case <-time.After(20 * time.Millisecond):
+		}
+		if err := follower.Noop().Wait(); err != nil { // tells the session what is new
+			t.Fatal(err)
+		}
+		more, err := fetch(follower, imap.UIDSet{imap.UIDRange{Start: last + 1, Stop: 0}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range more {
+			if m.uid > last { // n:* always has the last message
+				followed, last = append(followed, m), m.uid
+			}
+		}
+	}
+	if len(followed) != 2*writers*each {
+		t.Errorf("who follows the UIDs saw %d messages of %d", len(followed), 2*writers*each)
+	}
+	l.check(t, followed)
+	for _, n := range []*node{h.a, h.b} {
+		box := n.read(t, user)
+		l.check(t, box)
+		if len(box) != 2*writers*each {
+			t.Errorf("%s has %d messages, expected %d", n.name, len(box), 2*writers*each)
+		}
+		for _, m := range box {
+			if uid, ok := uids[m.subject]; ok && uid != m.uid {
+				t.Errorf("%s: APPENDUID said %d, it is %d", m.subject, uid, m.uid)
+			}
+		}
+	}
+}
+
+// appendLetter is one APPEND in a session of its own.
+func appendLetter(n *node, user string, msg []byte) (imap.UID, error) {
+	c, err := n.login(user)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	up := c.Append("INBOX", int64(len(msg)), nil)
+	_, err = up.Write(msg)
+	if err := errors.Join(err, up.Close()); err != nil {
+		return 0, err
+	}
+	data, err := up.Wait()
+	if err != nil {
+		return 0, err
+	}
+	return data.UID, nil
+}
+
+// What a command changes at one node is soon true at the other.
+func testOneDirectory(t *testing.T, h *house) {
+	h.a.posta(t, "", "domain", "add", "nueva.test")
+	h.a.posta(t, password+"\n", "account", "add", "luis@nueva.test", "--password-file", "-")
+	const luis = "luis@nueva.test"
+	msg := letter(luis, "nueva", 1000)
+	s := sender{nodes: []*node{h.b}}
+	defer s.close()
+	took := await(t, "mail for a new account is taken at the other node", func() error { return s.attempt(t.Context(), luis, msg) })
+	took += await(t, "the new account logs in there", func() error {
+		c, err := h.b.login(luis)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	t.Logf("live at the other node after %v", took)
+	if took > 5*time.Second {
+		t.Errorf("a new account was live at the other node only after %v", took)
+	}
+	if box := h.a.read(t, luis); len(box) != 1 || !bytes.HasSuffix(box[0].raw, msg) {
+		t.Errorf("the mailbox has %v", box)
+	}
+}
+
+// Both nodes work the queue, and each message leaves once.
+func testOneQueue(t *testing.T, h *house) {
+	const count = 30
+	user := h.newAccount(t, "cola")
+	var wg sync.WaitGroup
+	for i := range count {
+		n := []*node{h.a, h.b}[i%2]
+		to := fmt.Sprintf("r%d@lejos%d.test", i, i%7)
+		wg.Go(func() { n.submit(t, user, to, letter(to, fmt.Sprint("fuera-", i), 2000)) })
+	}
+	wg.Wait()
+	await(t, "the queue is empty", func() error {
+		if n := h.sql(t, "SELECT COUNT(*) FROM queue_entry WHERE address LIKE 'r%@lejos%'"); n > 0 {
+			return fmt.Errorf("%d wait", n)
+		}
+		return nil
+	})
+	for i := range count {
+		if got := h.sink.copies(fmt.Sprintf("r%d@lejos%d.test", i, i%7)); len(got) != 1 {
+			t.Errorf("message %d arrived %d times", i, len(got))
+		}
+	}
+}
+
+// Database connections are cut all the time while mail flows: senders are put
+// off at worst, and repeat; nothing that was acknowledged is lost, nothing is
+// there twice.
+func testConnectionsCut(t *testing.T, h *house) {
+	const senders, each = 8, 25
+	user := h.newAccount(t, "cortes")
+	l := newLedger()
+	var putOff atomic.Int64
+	var wg sync.WaitGroup
+	for i := range senders {
+		wg.Go(func() {
+			s := sender{nodes: []*node{h.a, h.b}, turn: i}
+			defer s.close()
+			for j := range each {
+				subject := fmt.Sprintf("corte-%d-%d", i, j)
+				msg := letter(user, subject, 2000)
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				n, err := s.insist(ctx, user, msg)
+				cancel()
+				putOff.Add(int64(n))
+				if err != nil {
+					t.Errorf("%s: %v", subject, err)
+					return
+				}
+				l.add(subject, msg)
+			}
+		})
+	}
+	over := make(chan struct{})
+	go func() { wg.Wait(); close(over) }()
+	cuts := 0
+	for done := false; !done; {
+		cuts += h.sql(t, "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'posta'")
+		select {
+		case <-over:
+			done = true
+		case <-time.After(150 * time.Millisecond):
+		}
+	}
+	t.Logf("%d connections cut, %d times put off", cuts, putOff.Load())
+	if cuts < 20 {
+		t.Errorf("only %d connections were cut", cuts)
+	}
+	// A node without its listening connection dials again and catches up.
+	l.check(t, h.a.read(t, user))
+	l.check(t, h.b.read(t, user))
+	h.sound(t)
+}
+
+// While the bucket refuses, senders are put off; then all goes on by itself.
+func testBucketRefuses(t *testing.T, h *house) {
+	user := h.newAccount(t, "cubo")
+	h.bucket.down.Store(true)
+	msg := letter(user, "cubo", 2000)
+	for _, n := range []*node{h.a, h.b} {
+		s := sender{nodes: []*node{n}}
+		err := s.attempt(t.Context(), user, msg)
+		if reply, ok := errors.AsType[*textproto.Error](err); !ok || reply.Code != 451 {
+			t.Errorf("%s without a bucket: %v, expected 451", n.name, err)
+		}
+		defer s.close()
+	}
+	if h.bucket.refused.Load() < 2 {
+		t.Errorf("the bucket was asked %d times", h.bucket.refused.Load())
+	}
+	h.bucket.down.Store(false)
+	l := newLedger()
+	for _, n := range []*node{h.a, h.b} {
+		msg := letter(user, "cubo-"+n.name, 2000)
+		s := sender{nodes: []*node{n}}
+		took := await(t, "mail is taken again", func() error { return s.attempt(t.Context(), user, msg) })
+		s.close()
+		if took > 5*time.Second {
+			t.Errorf("%s took mail again only after %v", n.name, took)
+		}
+		l.add("cubo-"+n.name, msg)
+	}
+	l.check(t, h.b.read(t, user))
+}
+
+// A node dies in the middle of its work. All that it acknowledged is at the
+// other node; what it did not acknowledge can be sent again there.
+func testNodeKilled(t *testing.T, h *house) {
+	const senders = 8
+	user := h.newAccount(t, "muerte")
+	l := newLedger()
+	var wg sync.WaitGroup
+	var acked, lost atomic.Int64
+	for i := range senders {
+		wg.Go(func() {
+			s := sender{nodes: []*node{h.a}}
+			defer s.close()
+			for j := 0; ; j++ {
+				subject := fmt.Sprintf("muerte-%d-%d", i, j)
+				msg := letter(user, subject, 2000)
+				if err := s.attempt(t.Context(), user, msg); err != nil {
+					lost.Add(1)
+					return
+				}
+				acked.Add(1)
+				l.add(subject, msg)
+			}
+		})
+	}
+	time.Sleep(time.Second)
+	h.a.kill(t)
+	wg.Wait()
+	t.Logf("%d acknowledged, %d not", acked.Load(), lost.Load())
+	if acked.Load() < senders {
+		t.Errorf("only %d messages were acknowledged", acked.Load())
+	}
+	l.check(t, h.b.read(t, user))
+	h.sound(t)
+	h.a.start(t)
+	l.check(t, h.a.read(t, user))
+}
+
+// A node dies while it delivers. When its lease is over, the other node
+// delivers, and the message arrives once.
+func testLeaseOrphaned(t *testing.T, h *house) {
+	user := h.newAccount(t, "relevo")
+	const slow, quick = "slow@lejos.test", "quick@lejos.test"
+	h.a.submit(t, user, slow, letter(slow, "relevo", 2000))
+	select {
+	case <-h.sink.held:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody delivers")
+	}
+	holder, other := h.a, h.b
+	if h.leased(t, h.b) {
+		holder, other = h.b, h.a
+	} else if !h.leased(t, h.a) {
+		t.Fatal("nobody has the lease")
+	}
+	holder.kill(t)
+	h.sink.open()
+	// A quarter of an hour goes by: the lease is over. Other mail wakes the queue.
+	if n := h.sql(t, "WITH o AS (UPDATE queue_entry SET due = due - 15 * 60 * 1000000::bigint WHERE leased = 1 RETURNING id) SELECT COUNT(*) FROM o"); n != 1 {
+		t.Errorf("%d entries were leased, expected 1", n)
+	}
+	other.submit(t, user, quick, letter(quick, "relevo-2", 2000))
+	for _, to := range []string{slow, quick} {
+		await(t, "the other node delivers", func() error {
+			if n := len(h.sink.copies(to)); n != 1 {
+				return fmt.Errorf("%s came %d times", to, n)
+			}
+			return nil
+		})
+	}
+	await(t, "the queue is empty", func() error {
+		if n := h.sql(t, "SELECT COUNT(*) FROM queue_entry"); n > 0 {
+			return fmt.Errorf("%d wait", n)
+		}
+		return nil
+	})
+	holder.start(t)
+	if n := len(h.sink.copies(slow)); n != 1 {
+		t.Errorf("the message came %d times", n)
+	}
+}
+
+// leased reports whether a node's process has work leased.
+func (h *house) leased(t *testing.T, n *node) bool {
+	t.Helper()
+	return h.sql(t, fmt.Sprintf("SELECT COUNT(*) FROM queue_entry WHERE leased = 1 AND node LIKE '%%/%d'", n.cmd.Process.Pid)) > 0
+}
