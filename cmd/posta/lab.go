@@ -53,6 +53,7 @@ func (c *cli) labText(i lab.Info) {
 		{"lab.people", strings.Join(people, ", ")},
 		{"lab.files", i.CAFile, i.Data},
 		{"lab.write", i.SMTP, ana.Address},
+		{"lab.outside"},
 		{"lab.read", i.IMAPS, ana.Address + ":" + ana.Password, i.CAFile},
 		{"lab.why", i.HTTP},
 		{"lab.stop"},

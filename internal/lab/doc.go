@@ -33,7 +33,7 @@
 //
 // # Limits
 //
-// The lab listens on 127.0.0.1 only. Outside servers remember their last 1,000
-// letters. The certificate authority is a new one at each start, also with
+// The lab listens on 127.0.0.1 only. Peers have IPv4 addresses. An outside server
+// remembers its last 1,000 letters, 64 MiB in all. The certificate authority is a new one at each start, also with
 // --keep.
 package lab

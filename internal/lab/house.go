@@ -45,8 +45,8 @@ type User struct {
 	Password string `json:"password"`
 }
 
-// House is our server, running.
-type House struct {
+// house is our server, running.
+type house struct {
 	level string
 	addrs map[string]string // door → where it is
 	state *app.State
@@ -54,7 +54,7 @@ type House struct {
 }
 
 // do gives a command as the administrator.
-func (h *House) do(ctx context.Context, name string, args any) (any, error) {
+func (h *house) do(ctx context.Context, name string, args any) (any, error) {
 	raw, err := json.Marshal(args)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (l *Lab) houseConfig(dir, level string) *config.Config {
 
 // startHouse runs our server until the lab ends, and waits until its doors are
 // open. main is the one with the usual ports; others take any.
-func (l *Lab) startHouse(dir, level string, main bool) (*House, error) {
+func (l *Lab) startHouse(dir, level string, main bool) (*house, error) {
 	m, err := certs.Open(certs.Config{Certificate: l.certFile, Key: l.keyFile, Now: l.opt.Now})
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (l *Lab) startHouse(dir, level string, main bool) (*House, error) {
 	})
 	select {
 	case r := <-ready:
-		h := &House{level: level, addrs: r.Addrs, state: r.State}
+		h := &house{level: level, addrs: r.Addrs, state: r.State}
 		h.addrs["sendmail"] = filepath.Join(dir, app.SendmailSocket)
 		h.stop = func() {
 			cancel()
@@ -132,7 +132,7 @@ func listenAt(main bool) func(door, address string) (net.Listener, error) {
 }
 
 // settle makes domain and people where they are missing.
-func (l *Lab) settle(ctx context.Context, h *House) error {
+func (l *Lab) settle(ctx context.Context, h *house) error {
 	if _, err := h.do(ctx, "domain.add", command.Name{Name: ourDomain}); err != nil && !errors.Is(err, command.ErrExists) {
 		return err
 	}
@@ -152,7 +152,7 @@ func (l *Lab) settle(ctx context.Context, h *House) error {
 // settleKeys makes the keys where they are missing, and publishes what our domain
 // wants. Only the lab's own server has keys: those of another with the same
 // selectors would make theirs ambiguous.
-func (l *Lab) settleKeys(ctx context.Context, h *House) error {
+func (l *Lab) settleKeys(ctx context.Context, h *house) error {
 	found, err := h.do(ctx, "dkim.ls", struct{}{})
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (l *Lab) settleKeys(ctx context.Context, h *House) error {
 
 // publish puts our records into the zone: exactly those that package zone says
 // that the domain wants.
-func (l *Lab) publish(h *House, keys []command.Key) error {
+func (l *Lab) publish(h *house, keys []command.Key) error {
 	port := func(door string) uint16 {
 		_, p, _ := net.SplitHostPort(h.addrs[door])
 		n, _ := strconv.ParseUint(p, 10, 16)

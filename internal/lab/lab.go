@@ -40,14 +40,14 @@ type Lab struct {
 	outside           *outside
 	users             []User
 	signers           []dkim.Key // of the well-kept peer
-	house             *House     // the one with the usual ports
+	house             *house     // the one with the usual ports
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	group  *errgroup.Group
 
 	mu     sync.Mutex
-	houses map[string]*House // by level of policy
+	houses map[string]*house // by level of policy
 }
 
 // Start opens a lab and returns when the first letter from outside is in ana's
@@ -56,7 +56,7 @@ func Start(ctx context.Context, opt Options) (_ *Lab, err error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	l := &Lab{opt: opt, houses: map[string]*House{}}
+	l := &Lab{opt: opt, houses: map[string]*house{}}
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.group, l.ctx = errgroup.WithContext(ctx)
 	defer func() {
@@ -136,7 +136,7 @@ func (l *Lab) open() (err error) {
 // houseAt is our server at a level of policy. One at another level than the
 // lab's own is started when it is first asked for, on any ports, with the same
 // names and people, and without keys.
-func (l *Lab) houseAt(level string) (*House, error) {
+func (l *Lab) houseAt(level string) (*house, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if h := l.houses[level]; h != nil {
@@ -146,7 +146,7 @@ func (l *Lab) houseAt(level string) (*House, error) {
 }
 
 // restart ends a server and starts it again on what it left on disk.
-func (l *Lab) restart(h *House) (*House, error) {
+func (l *Lab) restart(h *house) (*house, error) {
 	if h == l.house {
 		return nil, errors.New("lab: the lab's own server is not restarted, others use it")
 	}
@@ -158,7 +158,7 @@ func (l *Lab) restart(h *House) (*House, error) {
 }
 
 // newHouse starts a server; mu is held.
-func (l *Lab) newHouse(level string) (*House, error) {
+func (l *Lab) newHouse(level string) (*house, error) {
 	h, err := l.startHouse(filepath.Join(l.dir, level), level, false)
 	if err != nil {
 		return nil, err

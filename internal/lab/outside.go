@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Received is a letter as an outside server got it.
-type Received struct {
+// received is a letter as an outside server got it.
+type received struct {
 	HELO string
 	TLS  bool
 	From string // reverse-path, "" is null
@@ -60,11 +60,11 @@ type host struct {
 	manner manner
 }
 
-// maxReceived is how many letters an outside server remembers, and how large
-// they may be.
+// What an outside server remembers at most; the oldest letters are forgotten
+// first.
 const (
-	maxReceived    = 1000
-	maxLetterBytes = 64 << 20
+	maxLetters     = 1000
+	maxLetterBytes = 64 << 20 // of one, and of all together
 )
 
 // outside is the servers of the world and the way to them.
@@ -77,10 +77,11 @@ type server struct {
 	host
 	socket string // where it really listens
 
-	mu       sync.Mutex
-	down     bool
-	seen     map[string]bool // greylisting
-	received []Received
+	mu      sync.Mutex
+	down    bool
+	seen    map[string]bool // greylisting
+	letters []received
+	octets  int // of all letters
 }
 
 // startOutside opens the servers; they serve under g until the context ends.
@@ -164,12 +165,12 @@ func (s *server) setDown(down bool) {
 	s.down = down
 }
 
-// letters are those whose bytes contain a text, in the order of arrival.
-func (s *server) letters(containing string) []Received {
+// lettersWith are those whose bytes contain a text, in the order of arrival.
+func (s *server) lettersWith(containing string) []received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []Received
-	for _, r := range s.received {
+	var out []received
+	for _, r := range s.letters {
 		if strings.Contains(string(r.Data), containing) {
 			out = append(out, r)
 		}
@@ -242,9 +243,11 @@ func (v *visit) Data(r io.Reader) error {
 	s := v.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.received) == maxReceived {
-		s.received = slices.Delete(s.received, 0, 1)
+	for len(s.letters) == maxLetters || len(s.letters) > 0 && s.octets+len(b) > maxLetterBytes {
+		s.octets -= len(s.letters[0].Data)
+		s.letters = slices.Delete(s.letters, 0, 1)
 	}
-	s.received = append(s.received, Received{HELO: v.conn.Hostname(), TLS: secure, From: v.from, To: v.to, Notify: v.notify, Data: b})
+	s.octets += len(b)
+	s.letters = append(s.letters, received{HELO: v.conn.Hostname(), TLS: secure, From: v.from, To: v.to, Notify: v.notify, Data: b})
 	return nil
 }

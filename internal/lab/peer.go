@@ -32,7 +32,7 @@ type peer struct {
 
 // connect opens a connection of a peer to our server. From a documentation
 // address it goes to the PROXY listener and begins with its header.
-func (l *Lab) connect(ctx context.Context, h *House, p *peer) (net.Conn, error) {
+func (l *Lab) connect(ctx context.Context, h *house, p *peer) (net.Conn, error) {
 	door, network := p.Door, "tcp"
 	if p.IP.IsValid() {
 		if door != "smtp" {
@@ -79,7 +79,7 @@ type letter struct {
 
 // post sends a letter with the peer's client and gives the reply that decided,
 // "250" when all was accepted and the client does not show the text.
-func (l *Lab) post(ctx context.Context, h *House, p *peer, m letter) (string, error) {
+func (l *Lab) post(ctx context.Context, h *house, p *peer, m letter) (string, error) {
 	if p.Sign {
 		signed, err := l.sign(m.Data)
 		if err != nil {

@@ -48,7 +48,7 @@ type play struct {
 	lab     *Lab
 	s       *Scenario
 	id      string
-	house   *House
+	house   *house
 	peer    *peer
 	letters map[string]string
 	since   map[string]mark // where the mailboxes ended when the play began
@@ -213,8 +213,8 @@ func (p *play) setPeer(_ context.Context, s Section) (err error) {
 		case "helo":
 			c.HELO = v
 		case "ip":
-			if c.IP, err = netip.ParseAddr(v); err != nil {
-				return fmt.Errorf("%s: %w", p.where(n), err)
+			if c.IP, err = netip.ParseAddr(v); err != nil || !c.IP.Is4() {
+				return fmt.Errorf("%s: %q is no IPv4 address: %w", p.where(n), v, err)
 			}
 		case "door":
 			c.Door = v
@@ -231,7 +231,11 @@ func (p *play) setPeer(_ context.Context, s Section) (err error) {
 		}
 	}
 	p.peer = c
-	fmt.Fprintf(&p.log, "-- %s %s\n", c.Name, c.IP)
+	from := "this machine"
+	if c.IP.IsValid() {
+		from = c.IP.String()
+	}
+	fmt.Fprintf(&p.log, "-- %s from %s\n", c.Name, from)
 	return nil
 }
 

@@ -280,9 +280,9 @@ func (p *play) outside(ctx context.Context, s Section) error {
 	if srv == nil {
 		return fmt.Errorf("no outside server is called %s", s.Arg)
 	}
-	var have []Received
+	var have []received
 	err := eventually(ctx, func() error {
-		have = srv.letters(p.id)
+		have = srv.lettersWith(p.id)
 		for n, l := range s.lines {
 			if err := p.compareOutside(ctx, n, l, have); err != nil {
 				return err
@@ -298,7 +298,7 @@ func (p *play) outside(ctx context.Context, s Section) error {
 	return nil
 }
 
-func (p *play) compareOutside(ctx context.Context, n int, want string, have []Received) error {
+func (p *play) compareOutside(ctx context.Context, n int, want string, have []received) error {
 	key, v, _ := strings.Cut(want, " ")
 	if key == "letters" {
 		if got := fmt.Sprint(len(have)); got != v {
