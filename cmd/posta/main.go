@@ -15,10 +15,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"posta/internal/command"
 	"posta/internal/control"
+	"posta/internal/words"
 )
 
 // Exit statuses (DESIGN §7).
@@ -52,8 +54,16 @@ func run() int {
 	if f, ok := errors.AsType[found](err); ok {
 		return f.status
 	}
-	fmt.Fprintln(os.Stderr, "posta:", err)
+	fmt.Fprintln(os.Stderr, "posta:", sentence(err, chosenLanguage(args)))
 	return status(err)
+}
+
+// sentence is an error for people, in their language where it has a sentence.
+func sentence(err error, l words.Lang) string {
+	if e, ok := errors.AsType[*command.Error](err); ok {
+		return e.In(l)
+	}
+	return err.Error()
 }
 
 // status is the exit status of an error.
@@ -61,7 +71,7 @@ func status(err error) int {
 	switch {
 	case errors.Is(err, command.ErrLater), errors.Is(err, control.ErrNoServer):
 		return exitLater
-	case errors.Is(err, errUsage), errors.Is(err, command.ErrUsage):
+	case errors.Is(err, errUsage), errors.Is(err, command.ErrUsage), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	}
 	return 1

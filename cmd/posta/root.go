@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"posta/internal/command"
 	"posta/internal/words"
 )
 
@@ -31,19 +32,27 @@ func newRoot() *cobra.Command {
 	c := &cli{lang: chosenLanguage(os.Args[1:]), out: os.Stdout}
 	root := c.group("posta", "root")
 	root.SilenceUsage, root.SilenceErrors = true, true
-	root.CompletionOptions.DisableDefaultCmd = false
+	root.SetUsageTemplate(c.lang.Say("usage.template"))
 	f := root.PersistentFlags()
 	var lang string
 	f.StringVar(&lang, "lang", "", c.lang.Say("flag.lang"))
 	f.StringVar(&c.configFile, "config", defaultConfig(), c.lang.Say("flag.config"))
 	f.StringVar(&c.dataDir, "data", "", c.lang.Say("flag.data"))
 	f.BoolVar(&c.json, "json", false, c.lang.Say("flag.json"))
+	f.BoolP("help", "h", false, c.lang.Say("flag.help"))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(
 		c.labCommand(), c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(),
 		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.dkimCommand(), c.queueCommand(), c.traceCommand(),
 		c.storeCommand(), c.backupCommand(), c.sendmailCommand(), c.versionCommand(),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, sub := range root.Commands() {
+		if own := sub.Name(); own == "help" || own == "completion" {
+			sub.Short = c.lang.Say("cmd." + own)
+		}
+	}
 	return root
 }
 
@@ -85,14 +94,19 @@ func (c *cli) group(use, key string, subs ...*cobra.Command) *cobra.Command {
 // least n, when more is set).
 func (c *cli) leaf(use, key string, n int, more bool, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 	cmd := c.group(use, key)
-	cmd.Args = func(_ *cobra.Command, args []string) error {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) < n || (!more && len(args) > n) {
-			return fmt.Errorf("%w: posta %s", errUsage, use)
+			return c.usage(cmd.UseLine())
 		}
 		return nil
 	}
 	cmd.RunE = run
 	return cmd
+}
+
+// usage is a complaint about the call itself.
+func (c *cli) usage(text string) error {
+	return &command.Error{Kind: errUsage, Key: "error.usage", Args: []any{text}}
 }
 
 // printJSON writes a value for programs.

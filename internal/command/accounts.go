@@ -61,7 +61,7 @@ func parseRole(s string) (store.Role, error) {
 	}
 	i := slices.Index(roleNames, s)
 	if i < 0 {
-		return 0, fail(ErrUsage, "%q is no role; there are %s", s, strings.Join(roleNames, ", "))
+		return 0, fail(ErrUsage, "error.account.role", s, strings.Join(roleNames, ", "))
 	}
 	return store.Role(i), nil
 }
@@ -72,11 +72,11 @@ const minPassword = 8
 func checkPassword(pw string) error {
 	switch {
 	case !utf8.ValidString(pw) || strings.ContainsAny(pw, "\x00\r\n"):
-		return fail(ErrUsage, "the password has characters that no mail program can send")
+		return fail(ErrUsage, "error.password.characters")
 	case utf8.RuneCountInString(pw) < minPassword:
-		return fail(ErrUsage, "the password is shorter than %d characters; leave it out to have one made", minPassword)
+		return fail(ErrUsage, "error.password.short", minPassword)
 	case len(pw) > 1024:
-		return fail(ErrUsage, "the password is longer than 1024 octets")
+		return fail(ErrUsage, "error.password.long")
 	}
 	return nil
 }
@@ -101,18 +101,18 @@ var accountCommands = []Command{
 func addAccount(ctx context.Context, h *House, p Principal, a NewAccount) (any, error) {
 	ad, err := addr.ParseAddress(a.Address)
 	if err != nil {
-		return nil, fail(ErrUsage, "%q is no address (%v); write it as ana@example.org", a.Address, err)
+		return nil, fail(ErrUsage, "error.account.address", a.Address, err)
 	}
 	ad = ad.Fold()
 	if base, _ := addr.SplitDetail(ad.Local, "+"); base != ad.Local {
-		return nil, fail(ErrUsage, "%s: a plus sign parts the detail from the name; choose a name without it", ad)
+		return nil, fail(ErrUsage, "error.account.plus", ad)
 	}
 	role, err := parseRole(a.Role)
 	if err != nil {
 		return nil, err
 	}
 	if a.Quota < 0 {
-		return nil, fail(ErrUsage, "a quota is a number of octets, 0 for none")
+		return nil, fail(ErrUsage, "error.account.quota")
 	}
 	pw, made, err := choose(a.Password)
 	if err != nil {
@@ -123,10 +123,10 @@ func addAccount(ctx context.Context, h *House, p Principal, a NewAccount) (any, 
 	err = h.change(ctx, p, "account.add", ad.String(), func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
 		d := findDomain(v, string(ad.Domain))
 		if d == nil {
-			return nil, nil, fail(ErrMissing, "%s is not one of our domains; posta domain add %s makes it one", ad.Domain, ad.Domain)
+			return nil, nil, fail(ErrMissing, "error.domain.foreign", ad.Domain, ad.Domain)
 		}
 		if e := findAddress(v, d.ID, string(ad.Local)); e != nil {
-			return nil, nil, fail(ErrExists, "%s exists already", ad)
+			return nil, nil, fail(ErrExists, "error.address.exists", ad)
 		}
 		acc := &store.Account{
 			Domain: d.ID, Tenant: d.Tenant, Login: ad.String(), Name: a.Name, Password: hash, Role: role,
@@ -172,7 +172,7 @@ func editAccount(ctx context.Context, h *House, p Principal, e Edit) (any, error
 		}
 		if e.Quota != nil {
 			if acc.Quota = *e.Quota; acc.Quota < 0 {
-				return nil, nil, fail(ErrUsage, "a quota is a number of octets, 0 for none")
+				return nil, nil, fail(ErrUsage, "error.account.quota")
 			}
 		}
 		if e.Disabled != nil {
@@ -237,7 +237,7 @@ func needAccount(v *store.DirectoryView, login string) (*store.Account, error) {
 			return &v.Accounts[i], nil
 		}
 	}
-	return nil, fail(ErrMissing, "there is no account %s; posta account ls lists them", login)
+	return nil, fail(ErrMissing, "error.account.missing", login)
 }
 
 func findAddress(v *store.DirectoryView, d store.DomainID, local string) *store.Address {

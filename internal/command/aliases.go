@@ -28,27 +28,27 @@ func aliasKey(v *store.DirectoryView, s string) (store.DomainID, string, error) 
 	if !strings.HasPrefix(s, "@") {
 		ad, err := addr.ParseAddress(s)
 		if err != nil {
-			return 0, "", fail(ErrUsage, "%q is no address (%v); write it as sales@example.org, or @example.org for all other names", s, err)
+			return 0, "", fail(ErrUsage, "error.alias.address", s, err)
 		}
 		ad = ad.Fold()
 		local, domain = string(ad.Local), string(ad.Domain)
 	}
 	d := findDomain(v, strings.ToLower(domain))
 	if d == nil {
-		return 0, "", fail(ErrMissing, "%s is not one of our domains; posta domain add %s makes it one", domain, domain)
+		return 0, "", fail(ErrMissing, "error.domain.foreign", domain, domain)
 	}
 	return d.ID, local, nil
 }
 
 func putAlias(ctx context.Context, h *House, p Principal, a Alias) (any, error) {
 	if len(a.Targets) == 0 {
-		return nil, fail(ErrUsage, "the alias %s needs at least one address that it leads to", a.Address)
+		return nil, fail(ErrUsage, "error.alias.empty", a.Address)
 	}
 	targets := make([]string, 0, len(a.Targets))
 	for _, t := range a.Targets {
 		ad, err := addr.ParseAddress(t)
 		if err != nil {
-			return nil, fail(ErrUsage, "%q is no address (%v)", t, err)
+			return nil, fail(ErrUsage, "error.address.syntax", t, err)
 		}
 		targets = append(targets, ad.String())
 	}
@@ -61,7 +61,7 @@ func putAlias(ctx context.Context, h *House, p Principal, a Alias) (any, error) 
 		var before any
 		if e := findAddress(v, d, local); e != nil {
 			if e.Kind == store.ToAccount && isLogin(v, e, a.Address) {
-				return nil, nil, fail(ErrExists, "%s is an account; an alias cannot take its place", a.Address)
+				return nil, nil, fail(ErrExists, "error.alias.account", a.Address)
 			}
 			before = Alias{a.Address, e.Targets}
 		}
@@ -88,10 +88,10 @@ func removeAlias(ctx context.Context, h *House, p Principal, a Name) (any, error
 		}
 		e := findAddress(v, d, local)
 		if e == nil {
-			return nil, nil, fail(ErrMissing, "there is no alias %s; posta alias ls lists them", a.Name)
+			return nil, nil, fail(ErrMissing, "error.alias.missing", a.Name)
 		}
 		if e.Kind == store.ToAccount && isLogin(v, e, a.Name) {
-			return nil, nil, fail(ErrUsage, "%s is an account, not an alias", a.Name)
+			return nil, nil, fail(ErrUsage, "error.alias.not", a.Name)
 		}
 		return Alias{a.Name, e.Targets}, nil, tx.DeleteAddress(d, local)
 	})

@@ -19,6 +19,7 @@ import (
 	"posta/internal/blob"
 	"posta/internal/directory"
 	"posta/internal/store"
+	"posta/internal/words"
 )
 
 // Kinds of failure; a caller turns them into exit statuses or HTTP codes.
@@ -30,17 +31,30 @@ var (
 	ErrLater   = errors.New("try again later") // the store cannot now
 )
 
-// Error is a failure with a sentence for people: what is wrong, and the mend.
+// Error is a failure with a sentence for people: what is wrong, and the mend. The
+// sentence is a key of the words catalogue with its arguments, so that each
+// reader has it in his language, whoever's process found the fault.
 type Error struct {
 	Kind error
-	Text string
+	Key  string
+	Args []any
 }
 
-func (e *Error) Error() string { return e.Text }
+// Error gives the sentence in English.
+func (e *Error) Error() string { return e.In("en") }
+
+// In gives the sentence in a language.
+func (e *Error) In(l words.Lang) string { return l.Say(e.Key, e.Args...) }
+
 func (e *Error) Unwrap() error { return e.Kind }
 
-func fail(kind error, format string, a ...any) error {
-	return &Error{kind, fmt.Sprintf(format, a...)}
+func fail(kind error, key string, args ...any) error {
+	for i, a := range args {
+		if err, ok := a.(error); ok {
+			args[i] = err.Error() // so that it can travel
+		}
+	}
+	return &Error{kind, key, args}
 }
 
 // Principal is who gives a command.
@@ -83,10 +97,10 @@ func All() []Command { return slices.Clone(table) }
 func Do(ctx context.Context, h *House, p Principal, name string, args json.RawMessage) (any, error) {
 	i := slices.IndexFunc(table, func(c Command) bool { return c.Name == name })
 	if i < 0 {
-		return nil, fail(ErrUsage, "no command is called %q", name)
+		return nil, fail(ErrUsage, "error.command.unknown", name)
 	}
 	if p.Role < table[i].Role {
-		return nil, fail(ErrDenied, "%s may not give the command %s", p.Name, name)
+		return nil, fail(ErrDenied, "error.command.denied", p.Name, name)
 	}
 	out, err := table[i].Run(ctx, h, p, args)
 	return out, translate(err)
@@ -105,7 +119,7 @@ func translate(err error) error {
 		store.ErrTemporary: ErrLater, store.ErrFull: ErrLater, store.ErrConflict: ErrUsage,
 	} {
 		if errors.Is(err, from) {
-			return &Error{to, err.Error()}
+			return &Error{to, "error.store", []any{err.Error()}}
 		}
 	}
 	return err
@@ -119,7 +133,7 @@ func run[A any](name string, role store.Role, f func(ctx context.Context, h *Hou
 			d := json.NewDecoder(bytes.NewReader(raw))
 			d.DisallowUnknownFields()
 			if err := d.Decode(&a); err != nil {
-				return nil, fail(ErrUsage, "%s: %v", name, err)
+				return nil, fail(ErrUsage, "error.arguments", name, err)
 			}
 		}
 		return f(ctx, h, p, a)

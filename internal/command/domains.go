@@ -25,12 +25,12 @@ var domainCommands = []Command{
 	run("domain.add", store.Owner, func(ctx context.Context, h *House, p Principal, a Name) (any, error) {
 		d, err := addr.ParseDomain(a.Name)
 		if err != nil || d.Labels() < 2 {
-			return nil, fail(ErrUsage, "%q is no domain name; write it as example.org", a.Name)
+			return nil, fail(ErrUsage, "error.domain.name", a.Name)
 		}
 		out := Domain{Name: string(d)}
 		return out, h.change(ctx, p, "domain.add", string(d), func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
 			if findDomain(v, string(d)) != nil {
-				return nil, nil, fail(ErrExists, "the domain %s exists already", d)
+				return nil, nil, fail(ErrExists, "error.domain.exists", d)
 			}
 			return nil, out, tx.PutDomain(&store.Domain{Name: string(d), Created: h.now()})
 		})
@@ -40,11 +40,11 @@ var domainCommands = []Command{
 		return nil, h.change(ctx, p, "domain.remove", name, func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
 			d := findDomain(v, name)
 			if d == nil {
-				return nil, nil, fail(ErrMissing, "there is no domain %s; posta domain ls lists them", name)
+				return nil, nil, fail(ErrMissing, "error.domain.missing", name)
 			}
 			sum := countDomain(v, d)
 			if sum.Accounts+sum.Aliases > 0 {
-				return nil, nil, fail(ErrUsage, "%s still has %d accounts and %d aliases; remove them first", name, sum.Accounts, sum.Aliases)
+				return nil, nil, fail(ErrUsage, "error.domain.used", name, sum.Accounts, sum.Aliases)
 			}
 			for _, k := range v.Keys {
 				if k.Domain == d.ID {

@@ -37,7 +37,7 @@ func addKeys(ctx context.Context, h *House, p Principal, a NewKeys) (any, error)
 		prefix = "p" + h.now().UTC().Format("200601")
 	}
 	if strings.ContainsFunc(prefix, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-') }) {
-		return nil, fail(ErrUsage, "%q is no selector: letters a-z, digits and hyphens", prefix)
+		return nil, fail(ErrUsage, "error.dkim.selector", prefix)
 	}
 	made, err := makeKeys(prefix)
 	if err != nil {
@@ -48,13 +48,13 @@ func addKeys(ctx context.Context, h *House, p Principal, a NewKeys) (any, error)
 	err = h.change(ctx, p, "dkim.add", name, func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
 		d := findDomain(v, name)
 		if d == nil {
-			return nil, nil, fail(ErrMissing, "there is no domain %s; posta domain ls lists them", name)
+			return nil, nil, fail(ErrMissing, "error.domain.missing", name)
 		}
 		out = out[:0]
 		for _, k := range made {
 			for _, old := range v.Keys {
 				if old.Domain == d.ID && old.Selector == k.Selector {
-					return nil, nil, fail(ErrExists, "the key %s of %s exists already; choose another prefix", k.Selector, name)
+					return nil, nil, fail(ErrExists, "error.dkim.exists", k.Selector, name)
 				}
 			}
 			k.Domain, k.Created = d.ID, h.now()

@@ -47,7 +47,7 @@ func (q QueueQuery) filter() (store.QueueFilter, error) {
 	if q.ID != "" {
 		id, err := mail.ParseID(q.ID)
 		if err != nil {
-			return f, fail(ErrUsage, "%q: %v", q.ID, err)
+			return f, fail(ErrUsage, "error.queue.id", q.ID, err)
 		}
 		f.Message = id
 	}
@@ -84,7 +84,7 @@ type Count struct {
 func editQueue(name string, edit store.QueueEdit) Command {
 	return run(name, store.Owner, func(ctx context.Context, h *House, p Principal, q QueueQuery) (any, error) {
 		if q.ID == "" && q.Domain == "" && q.Address == "" {
-			return nil, fail(ErrUsage, "say which: a queue id, a domain or an address")
+			return nil, fail(ErrUsage, "error.queue.which")
 		}
 		f, err := q.filter()
 		if err != nil {
@@ -99,7 +99,7 @@ func editQueue(name string, edit store.QueueEdit) Command {
 			ids[i] = e.ID
 		}
 		if len(ids) == 0 {
-			return nil, fail(ErrMissing, "nothing in the queue is like that; posta queue ls lists what waits")
+			return nil, fail(ErrMissing, "error.queue.none")
 		}
 		n, err := h.Store.EditQueue(ctx, ids, edit, store.Audit{At: h.now(), Principal: p.Name, Tenant: p.Tenant, Command: name, Object: q.ID + q.Domain + q.Address})
 		return Count{n}, err

@@ -49,7 +49,7 @@ var storeCommands = []Command{
 
 func (h *House) rescue() (Rescue, error) {
 	if h.Rescue == nil {
-		return nil, fail(ErrUsage, "this server's state cannot be checked or copied from here")
+		return nil, fail(ErrUsage, "error.store.here")
 	}
 	return h.Rescue, nil
 }
@@ -64,7 +64,7 @@ func verifyStore(ctx context.Context, h *House, _ Principal, _ struct{}) (any, e
 
 func createBackup(ctx context.Context, h *House, p Principal, a Folder) (any, error) {
 	if !filepath.IsAbs(a.Dir) {
-		return nil, fail(ErrUsage, "%q is no absolute path", a.Dir)
+		return nil, fail(ErrUsage, "error.store.path", a.Dir)
 	}
 	r, err := h.rescue()
 	if err != nil {

@@ -56,7 +56,7 @@ func findTraces(ctx context.Context, h *House, _ Principal, q TraceQuery) (any, 
 		out = append(out, *t)
 	}
 	if len(out) == 0 {
-		return nil, fail(ErrMissing, "no trace of %q; search by address, @domain, IP, Message-ID or an id from a reply", q.Query)
+		return nil, fail(ErrMissing, "error.trace.none", q.Query)
 	}
 	return out, nil
 }

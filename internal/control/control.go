@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -116,7 +117,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
 		w.WriteHeader(status(err))
-		out = problem{err.Error()}
+		out = describe(err)
 		s.Log.WarnContext(r.Context(), "command failed", "command", r.PathValue("name"), "err", err)
 	}
 	if err := json.NewEncoder(w).Encode(out); err != nil {
@@ -124,8 +125,19 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// problem is an error on its way: the English sentence for people who look, key
+// and arguments for a client that says it in another language.
 type problem struct {
 	Error string `json:"error"`
+	Key   string `json:"key,omitempty"`
+	Args  []any  `json:"args,omitempty"`
+}
+
+func describe(err error) problem {
+	if e, ok := errors.AsType[*command.Error](err); ok {
+		return problem{e.Error(), e.Key, e.Args}
+	}
+	return problem{Error: err.Error()}
 }
 
 // statuses joins kinds of failure and HTTP, both ways.
@@ -200,9 +212,17 @@ func failure(code int, raw []byte) error {
 	if json.Unmarshal(raw, &p) != nil || p.Error == "" {
 		p.Error = strings.TrimSpace(string(raw))
 	}
+	if p.Key == "" {
+		return errors.New(p.Error)
+	}
+	for i, a := range p.Args {
+		if n, ok := a.(float64); ok && n == math.Trunc(n) {
+			p.Args[i] = int64(n) // JSON knows one kind of number
+		}
+	}
 	for _, s := range statuses {
 		if s.status == code {
-			return &command.Error{Kind: s.kind, Text: p.Error}
+			return &command.Error{Kind: s.kind, Key: p.Key, Args: p.Args}
 		}
 	}
 	return errors.New(p.Error)

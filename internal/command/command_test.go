@@ -1,0 +1,125 @@
+package command
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"posta/internal/directory"
+	"posta/internal/store"
+	"posta/internal/store/sqlstore"
+	"posta/internal/words"
+)
+
+// Every sentence that a command can fail with is in the catalogue.
+func TestSentencesExist(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := regexp.MustCompile(`fail\(\w+, "([^"]*)"`)
+	n := 0
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range call.FindAllSubmatch(b, -1) {
+			n++
+			if !words.Has(string(m[1])) {
+				t.Errorf("%s: %q is not in the catalogue", f, m[1])
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d sentences found", n)
+	}
+}
+
+func newHouse(t *testing.T) *House {
+	t.Helper()
+	st, err := sqlstore.Open(t.Context(), sqlstore.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	dir, err := directory.Open(t.Context(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &House{Store: st, Directory: dir}
+}
+
+// A day of administration, line by line: command, arguments, what came of it.
+// The errors are the sentences that a person reads.
+func TestCommands(t *testing.T) {
+	h := newHouse(t)
+	owner := Principal{Name: "uid:0", Role: store.Owner}
+	for _, c := range []struct{ name, args, want string }{
+		{"domain.add", `{"name":"Empresa.TEST"}`, `{"name":"empresa.test","accounts":0,"aliases":0}`},
+		{"domain.add", `{"name":"empresa.test"}`, `the domain empresa.test exists already`},
+		{"domain.add", `{"name":"localhost"}`, `"localhost" is no domain name; write it as example.org`},
+		{"domain.add", `{"nombre":"x.test"}`, `domain.add: json: unknown field "nombre"`},
+		{"account.add", `{"address":"ana@empresa.test","password":"una-larga","role":"owner"}`, `{"address":"ana@empresa.test"}`},
+		{"account.add", `{"address":"ANA@empresa.test","password":"una-larga"}`, `ana@empresa.test exists already`},
+		{"account.add", `{"address":"luis@otra.test"}`, `otra.test is not one of our domains; posta domain add otra.test makes it one`},
+		{"account.add", `{"address":"luis+x@empresa.test"}`, `luis+x@empresa.test: a plus sign parts the detail from the name; choose a name without it`},
+		{"account.add", `{"address":"luis@empresa.test","password":"corta"}`, `the password is shorter than 8 characters; leave it out to have one made`},
+		{"account.add", `{"address":"luis@empresa.test","role":"rey"}`, `"rey" is no role; there are user, helpdesk, domain-admin, owner`},
+		{"account.add", `{"address":"luis@empresa.test","password":"otra-larga","quota":1000}`, `{"address":"luis@empresa.test"}`},
+		{"account.set", `{"address":"luis@empresa.test","name":"Luis","disabled":true}`, `{"address":"luis@empresa.test","name":"Luis","role":"user","quota":1000,"used":0,"messages":0,"disabled":true}`},
+		{"alias.add", `{"address":"ventas@empresa.test","targets":["ana@empresa.test","x@example.net"]}`, `{"address":"ventas@empresa.test","targets":["ana@empresa.test","x@example.net"]}`},
+		{"alias.add", `{"address":"jefa@empresa.test","targets":["ana@empresa.test"]}`, `{"address":"jefa@empresa.test","targets":["ana@empresa.test"]}`},
+		{"alias.add", `{"address":"ana@empresa.test","targets":["luis@empresa.test"]}`, `ana@empresa.test is an account; an alias cannot take its place`},
+		{"alias.add", `{"address":"nada@empresa.test","targets":[]}`, `the alias nada@empresa.test needs at least one address that it leads to`},
+		{"alias.ls", ``, `[{"address":"jefa@empresa.test","targets":["ana@empresa.test"]},{"address":"ventas@empresa.test","targets":["ana@empresa.test","x@example.net"]}]`},
+		{"domain.remove", `{"name":"empresa.test"}`, `empresa.test still has 2 accounts and 1 aliases; remove them first`},
+		{"alias.remove", `{"name":"ana@empresa.test"}`, `ana@empresa.test is an account, not an alias`},
+		{"queue.drop", `{}`, `say which: a queue id, a domain or an address`},
+		{"queue.ls", `{"id":"x"}`, `"x": not an id: 26 characters of 0-9 a-z without i l o u are wanted`},
+		{"trace.find", `{"query":"nadie@empresa.test"}`, `no trace of "nadie@empresa.test"; search by address, @domain, IP, Message-ID or an id from a reply`},
+		{"bogus", ``, `no command is called "bogus"`},
+	} {
+		out, err := Do(t.Context(), h, owner, c.name, json.RawMessage(c.args))
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else if b, merr := json.Marshal(out); merr == nil {
+			got = string(b)
+		}
+		if got != c.want {
+			t.Errorf("%s %s\n got %s\nwant %s", c.name, c.args, got, c.want)
+		}
+	}
+	// jefa@ leads to one account only, so ana may log in and send with it.
+	v := h.Directory.View()
+	if acc := v.ByLogin("jefa@empresa.test"); acc == nil || acc.Login != "ana@empresa.test" {
+		t.Errorf("jefa@ logs in as %+v", acc)
+	}
+	log, err := h.Store.AuditLog(t.Context(), 10)
+	if err != nil || len(log) != 6 {
+		t.Fatalf("%d audit entries, %v", len(log), err)
+	}
+	for _, a := range log {
+		if a.Principal != "uid:0" || strings.Contains(a.Before+a.After, "argon2") || strings.Contains(a.After, "larga") {
+			t.Errorf("audit: %+v", a)
+		}
+	}
+}
+
+// Who may not give a command changes nothing.
+func TestDenied(t *testing.T) {
+	h := newHouse(t)
+	_, err := Do(t.Context(), h, Principal{Name: "uid:1000", Role: store.User}, "domain.add", json.RawMessage(`{"name":"x.test"}`))
+	if !errors.Is(err, ErrDenied) || err.Error() != "uid:1000 may not give the command domain.add" {
+		t.Error(err)
+	}
+	e, _ := errors.AsType[*Error](err)
+	if got := e.In("es"); got != "uid:1000 no puede dar la orden domain.add" {
+		t.Error(got)
+	}
+}
