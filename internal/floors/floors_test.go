@@ -50,6 +50,8 @@ var exceptions = map[string]string{
 	"smtpserver ← intake":       "the caller declares the interface: the door says what a backend must do, intake does it",
 	"admit ← command":           "a command makes passwords",
 	"route ← relay":             "an attempt goes where the route says",
+	"route ← queue":             "the queue asks where a domain's mail goes",
+	"relay ← queue":             "the queue makes attempts through the relay",
 	"filing ← intake":           "intake carries out what filing decides",
 	"dkim ← zone":               "the records to publish hold keys",
 }
