@@ -12,7 +12,8 @@ import (
 // How often the house is swept, and how long a doomed blob's bytes stay: longer
 // than any transaction, reader or backup pin.
 const (
-	lookEvery  = 5 * time.Second // for due jobs, and for changes by other nodes
+	lookEvery  = 5 * time.Second        // for due jobs, and for changes by other nodes
+	lookPause  = 250 * time.Millisecond // after a wake-up: what comes meanwhile is one look
 	sweepEvery = 10 * time.Minute
 	sweepLease = time.Hour
 	doomGrace  = time.Hour
@@ -32,18 +33,36 @@ func (s *server) housekeeping(ctx context.Context) error {
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		s.log.WarnContext(ctx, "sweep not planned", "err", err)
 	}
+	// The wake-ups of another node's changes, so that what is not known there yet
+	// is refused for no longer than it must be.
+	wake, unsubscribe := s.state.Store.Subscribe(0)
+	defer unsubscribe()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-wake:
+			if !rest(ctx, lookPause) {
+				return nil
+			}
 		case <-tick.C:
+			s.runSweep(ctx)
 		}
-		s.runSweep(ctx)
 		if err := s.state.Directory.Refresh(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "directory", "err", err)
 		}
+	}
+}
+
+// rest waits; false if ctx ends meanwhile.
+func rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

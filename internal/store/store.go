@@ -58,7 +58,8 @@ type Store interface {
 	Ping(ctx context.Context) error
 	// Subscribe wakes the returned channel (capacity 1, coalesced) after commits
 	// that changed the account; with 0, after commits that made queue or job
-	// work due. A wake-up is a hint: the truth is the change counter.
+	// work due or changed the directory. A wake-up is a hint: the truth is the
+	// change counter.
 	Subscribe(account mailbox.AccountID) (wake <-chan struct{}, cancel func())
 	// Snapshot writes a consistent copy of the metadata for a backup: whatever the
 	// engine, the SQLite file with which the embedded engine goes on.

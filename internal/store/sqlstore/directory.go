@@ -79,6 +79,7 @@ func (s *Store) ChangeDirectory(ctx context.Context, f func(store.DirectoryTx) (
 		if err != nil {
 			return err
 		}
+		t.wake(0) // other nodes take the new view
 		return writeAudit(t, a)
 	})
 }

@@ -126,8 +126,8 @@ func (t *tx) in(n int, ids []int64) (sql string, arg any) { return t.list(n, ids
 // id gives the next number of a sequence.
 func (t *tx) id(s sequence) (int64, error) { return t.newIDs(t, s) }
 
-// wake tells the account's subscribers after the commit; 0 are those of queue
-// and jobs.
+// wake tells the account's subscribers after the commit; 0 are those of queue,
+// jobs and directory.
 func (t *tx) wake(a mailbox.AccountID) {
 	for _, w := range t.woken {
 		if w == a {
