@@ -113,6 +113,20 @@ func (n *node) deliver(t testing.TB, to string, msg []byte) {
 	}
 }
 
+// takes asks whether a node would take mail for an address now.
+func (n *node) takes(t testing.TB, to string) error {
+	t.Helper()
+	s, err := dial(t.Context(), n.doors["smtp"])
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.command(250, "MAIL FROM:<eva@example.net>"); err != nil {
+		return err
+	}
+	return s.command(250, "RCPT TO:<%s>", to)
+}
+
 // submit gives a message of a user of ours to the node for somebody elsewhere.
 func (n *node) submit(t testing.TB, user, to string, msg []byte) {
 	t.Helper()

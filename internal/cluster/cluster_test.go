@@ -43,7 +43,7 @@ func TestCluster(t *testing.T) {
 // Mail that one node accepts is read at the other, which hears of it while it
 // idles; and so with flags.
 func testOneMailbox(t *testing.T, h *house) {
-	ana := h.newAccount(t, "ana")
+	ana := h.account(t, "ana")
 	news := make(chan uint32, 10)
 	idler, err := h.b.loginWith(ana, &imapclient.UnilateralDataHandler{Mailbox: func(m *imapclient.UnilateralDataMailbox) {
 		if m.NumMessages != nil {
@@ -118,7 +118,7 @@ func testOneMailbox(t *testing.T, h *house) {
 // nothing: no UID comes to light below one that was seen.
 func testOneOrder(t *testing.T, h *house) {
 	const writers, each = 10, 10 // on each node
-	user := h.newAccount(t, "orden")
+	user := h.account(t, "orden")
 	l := newLedger()
 	uids := map[string]imap.UID{} // that APPEND was told
 	var mu sync.Mutex
@@ -216,33 +216,45 @@ func appendLetter(n *node, user string, msg []byte) (imap.UID, error) {
 
 // What a command changes at one node is soon true at the other.
 func testOneDirectory(t *testing.T, h *house) {
-	h.a.posta(t, "", "domain", "add", "nueva.test")
-	h.a.posta(t, password+"\n", "account", "add", "luis@nueva.test", "--password-file", "-")
 	const luis = "luis@nueva.test"
-	msg := letter(luis, "nueva", 1000)
-	s := sender{nodes: []*node{h.b}}
-	defer s.close()
-	took := await(t, "mail for a new account is taken at the other node", func() error { return s.attempt(t.Context(), luis, msg) })
-	took += await(t, "the new account logs in there", func() error {
-		c, err := h.b.login(luis)
-		if err == nil {
-			c.Close()
-		}
-		return err
-	})
-	t.Logf("live at the other node after %v", took)
-	if took > 5*time.Second {
-		t.Errorf("a new account was live at the other node only after %v", took)
+	if err := h.b.takes(t, luis); err == nil {
+		t.Error("mail is taken before the domain is ours")
 	}
+	h.a.posta(t, "", "domain", "add", "nueva.test")
+	h.a.posta(t, password+"\n", "account", "add", luis, "--password-file", "-")
+	took := await(t, "the new account is known at the other node", func() error { return h.b.takes(t, luis) })
+	t.Logf("live at the other node after %v", took)
+	if took > 4*time.Second {
+		t.Errorf("a new account was live at the other node only after %v: no wake-up came", took)
+	}
+	c, err := h.b.login(luis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	msg := letter(luis, "nueva", 1000)
+	h.b.deliver(t, luis, msg)
 	if box := h.a.read(t, luis); len(box) != 1 || !bytes.HasSuffix(box[0].raw, msg) {
 		t.Errorf("the mailbox has %v", box)
 	}
+
+	const alias = "ventas@nueva.test"
+	h.b.posta(t, "", "alias", "add", alias, luis)
+	await(t, "the alias is known at the first node", func() error { return h.a.takes(t, alias) })
+	h.b.posta(t, "", "alias", "remove", alias)
+	await(t, "the alias is gone at the first node", func() error {
+		reply, ok := errors.AsType[*textproto.Error](h.a.takes(t, alias))
+		if !ok || reply.Code != 550 {
+			return fmt.Errorf("answered %v", reply)
+		}
+		return nil
+	})
 }
 
 // Both nodes work the queue, and each message leaves once.
 func testOneQueue(t *testing.T, h *house) {
 	const count = 30
-	user := h.newAccount(t, "cola")
+	user := h.account(t, "cola")
 	var wg sync.WaitGroup
 	for i := range count {
 		n := []*node{h.a, h.b}[i%2]
@@ -268,7 +280,7 @@ func testOneQueue(t *testing.T, h *house) {
 // there twice.
 func testConnectionsCut(t *testing.T, h *house) {
 	const senders, each = 8, 25
-	user := h.newAccount(t, "cortes")
+	user := h.account(t, "cortes")
 	l := newLedger()
 	var putOff atomic.Int64
 	var wg sync.WaitGroup
@@ -314,7 +326,7 @@ func testConnectionsCut(t *testing.T, h *house) {
 
 // While the bucket refuses, senders are put off; then all goes on by itself.
 func testBucketRefuses(t *testing.T, h *house) {
-	user := h.newAccount(t, "cubo")
+	user := h.account(t, "cubo")
 	h.bucket.down.Store(true)
 	msg := letter(user, "cubo", 2000)
 	for _, n := range []*node{h.a, h.b} {
@@ -347,7 +359,7 @@ func testBucketRefuses(t *testing.T, h *house) {
 // other node; what it did not acknowledge can be sent again there.
 func testNodeKilled(t *testing.T, h *house) {
 	const senders = 8
-	user := h.newAccount(t, "muerte")
+	user := h.account(t, "muerte")
 	l := newLedger()
 	var wg sync.WaitGroup
 	var acked, lost atomic.Int64
@@ -383,7 +395,7 @@ func testNodeKilled(t *testing.T, h *house) {
 // A node dies while it delivers. When its lease is over, the other node
 // delivers, and the message arrives once.
 func testLeaseOrphaned(t *testing.T, h *house) {
-	user := h.newAccount(t, "relevo")
+	user := h.account(t, "relevo")
 	const slow, quick = "slow@lejos.test", "quick@lejos.test"
 	h.a.submit(t, user, slow, letter(slow, "relevo", 2000))
 	select {

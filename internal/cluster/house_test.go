@@ -94,28 +94,12 @@ func emptyDNS(t testing.TB) string {
 	return pc.LocalAddr().String()
 }
 
-// account makes an account by a command on a node.
-func (h *house) account(t testing.TB, on *node, local string) string {
+// account makes an account by a command at a, and waits until it is live at b.
+func (h *house) account(t testing.TB, local string) string {
 	t.Helper()
 	address := local + "@" + domain
-	on.posta(t, password+"\n", "account", "add", address, "--password-file", "-")
-	return address
-}
-
-// both waits until an account can log in on each node.
-func (h *house) newAccount(t testing.TB, local string) string {
-	t.Helper()
-	address := h.account(t, h.a, local)
-	await(t, "the account is live on both nodes", func() error {
-		for _, n := range []*node{h.a, h.b} {
-			c, err := n.login(address)
-			if err != nil {
-				return err
-			}
-			c.Close()
-		}
-		return nil
-	})
+	h.a.posta(t, password+"\n", "account", "add", address, "--password-file", "-")
+	await(t, "the account is live at the other node", func() error { return h.b.takes(t, address) })
 	return address
 }
 

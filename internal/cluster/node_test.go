@@ -98,6 +98,12 @@ func (n *node) stop(t testing.TB) {
 	}
 	cmd := n.cmd
 	n.cmd = nil
+	select {
+	case <-n.log.done:
+		t.Errorf("node %s ended by itself: %v", n.name, cmd.Wait())
+		return
+	default:
+	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
