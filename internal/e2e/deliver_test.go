@@ -9,17 +9,29 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 )
 
-// deliver hands a message in between servers, with the client of Go's library:
-// for tests that are about reading.
-func (h *house) deliver(t *testing.T, from, to, message string) {
+// send is the client of Go's library in one transaction, under TLS.
+func (h *house) send(t *testing.T, addr string, login smtp.Auth, from string, to []string, message string) {
 	t.Helper()
-	c, err := smtp.Dial(h.doors["smtp"])
+	c, err := smtp.Dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := errors.Join(c.StartTLS(h.tls()), c.Mail(from), c.Rcpt(to)); err != nil {
+	if err := c.StartTLS(h.tls()); err != nil {
 		t.Fatal(err)
+	}
+	if login != nil {
+		if err := c.Auth(login); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Mail(from); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range to {
+		if err := c.Rcpt(r); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w, err := c.Data()
 	if err != nil {
@@ -29,6 +41,18 @@ func (h *house) deliver(t *testing.T, from, to, message string) {
 	if err := errors.Join(err, w.Close(), c.Quit()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// deliver hands a message in between servers, for tests that are about reading.
+func (h *house) deliver(t *testing.T, from, to, message string) {
+	t.Helper()
+	h.send(t, h.doors["smtp"], nil, from, []string{to}, message)
+}
+
+// submit sends as our user does, with a password.
+func (h *house) submit(t *testing.T, from string, to []string, message string) {
+	t.Helper()
+	h.send(t, h.doors["submission"], smtp.PlainAuth("", from, h.password[from], "127.0.0.1"), from, to, message)
 }
 
 // mark adds a flag to the message with a subject.

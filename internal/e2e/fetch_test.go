@@ -70,7 +70,8 @@ func TestGetmail(t *testing.T) {
 			}
 			as := ""
 			if os.Getuid() == 0 { // it refuses to deliver as root
-				as = "user = " + giveAway(t, dir) + "\n"
+				as = "user = nobody\n"
+				giveAway(t, dir, "nobody")
 			}
 			h.file(t, "getmailrc", fmt.Sprintf(`[retriever]
 type = Simple%sSSLRetriever
@@ -123,11 +124,9 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// giveAway gives a folder and what is in it to a user without rights, and
-// returns the name of that user.
-func giveAway(t *testing.T, dir string) string {
+// giveAway gives a folder and what is in it to another user.
+func giveAway(t *testing.T, dir, name string) {
 	t.Helper()
-	const name = "nobody"
 	u, err := user.Lookup(name)
 	if err != nil {
 		t.Fatal(err)
@@ -140,5 +139,4 @@ func giveAway(t *testing.T, dir string) string {
 	if err := errors.Join(uerr, gerr, werr); err != nil {
 		t.Fatal(err)
 	}
-	return name
 }
