@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	maxBatch   = 100  // recipients of one transaction, RFC 5321 §4.5.3.1.8
-	maxBlocked = 300  // recipients that wait here for their domain's turn
-	maxWaiting = 4000 // recipients that wait here at all
+	maxBatch   = 100   // recipients of one transaction, RFC 5321 §4.5.3.1.8
+	maxBlocked = 2000  // recipients that wait here for their domain's turn
+	maxWaiting = 10000 // recipients that wait here at all
 
 	// parking is how long a batch that found no room here is left alone.
 	parking = 5 * time.Second
@@ -229,22 +229,28 @@ func (d *dispatcher) extend(ctx context.Context) {
 			b.cancel(store.ErrFenced)
 		}
 	}
-	d.ready = slices.DeleteFunc(d.ready, func(b *batch) bool {
-		gone := old(b) && prolong(b)
-		if gone {
-			d.waiting -= len(b.ids)
-			defer d.finished(b)
-		}
-		return gone
-	})
-	for domain, all := range d.blocked {
-		d.blocked[domain] = slices.DeleteFunc(all, func(b *batch) bool {
+	var lost []*batch
+	keep := func(all []*batch) []*batch {
+		return slices.DeleteFunc(all, func(b *batch) bool {
 			gone := old(b) && prolong(b)
 			if gone {
 				d.waiting -= len(b.ids)
+				lost = append(lost, b)
 			}
 			return gone
 		})
+	}
+	for domain, all := range d.blocked {
+		if all = keep(all); len(all) > 0 {
+			d.blocked[domain] = all
+		} else {
+			delete(d.blocked, domain)
+		}
+	}
+	lost = nil
+	d.ready = keep(d.ready)
+	for _, b := range lost { // each held a place of its domain
+		d.finished(b)
 	}
 }
 

@@ -37,8 +37,8 @@ func (q *Queue) notify(ctx context.Context, action dsn.Action, list []settled) {
 			q.n.notices.Add(1)
 			return
 		}
-		if !errors.Is(err, ErrUndeliverable) {
-			return
+		if !errors.Is(err, ErrUndeliverable) && !errors.Is(err, store.ErrInvalid) {
+			return // fenced, or the end: the lease runs out and another attempt will tell
 		}
 	}
 	q.undeliverable(ctx, list, f)

@@ -30,7 +30,7 @@ func (q *Queue) settle(ctx context.Context, b *batch, out []relay.Outcome, notes
 	var busy []int64
 	notices := map[dsn.Action][]settled{}
 	for i := range b.entries {
-		if out[i].Status == relay.Busy {
+		if out[i].Status == relay.Busy && (now.Before(b.entries[i].Expires) || context.Cause(ctx) != nil) {
 			busy = append(busy, b.ids[i])
 			continue
 		}
@@ -117,6 +117,9 @@ func attemptOf(e *store.QueueEntry, o relay.Outcome) store.Attempt {
 	return a
 }
 
+// maxNote bounds the note of an event, in octets.
+const maxNote = 2000
+
 // event is the line of the trace.
 func (q *Queue) event(s *settled, notes []string, note string, now time.Time) store.TraceEvent {
 	o, all := &s.out, make([]string, 0, 4)
@@ -145,6 +148,9 @@ func (q *Queue) event(s *settled, notes []string, note string, now time.Time) st
 		all = append(all, "a notice ("+string(s.notice)+") goes to the sender")
 	}
 	ev.Note = strings.Join(all, "; ")
+	if len(ev.Note) > maxNote {
+		ev.Note = strings.ToValidUTF8(ev.Note[:maxNote], "") + "…"
+	}
 	return ev.Encode()
 }
 
@@ -166,8 +172,9 @@ func (q *Queue) count(s *settled) {
 	}
 }
 
-// persist repeats f until it has succeeded or somebody else has the lease: an
-// outcome that is not recorded is a message that is sent again.
+// persist repeats f until it has succeeded, or can never (store.ErrInvalid,
+// ErrUndeliverable), or somebody else has the lease: an outcome that is not
+// recorded is a message that is sent again.
 func (q *Queue) persist(ctx context.Context, what string, f func(context.Context) error) (err error) {
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		fctx, cancel := lastMoment(ctx)

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -21,6 +20,7 @@ import (
 type memStore struct {
 	mu      sync.Mutex
 	rows    map[int64]*row
+	order   []*row // of rows, oldest first
 	blobs   map[blob.ID][]byte
 	ids     int64
 	fences  int64
@@ -64,6 +64,7 @@ func (s *memStore) enqueue(body string, e store.Enqueue) mail.ID {
 		q := store.QueueEntry{ID: s.ids, Message: id, Group: group, Due: now, Created: now, QueueTo: to, Enqueue: e, Blob: store.BlobRef{ID: b, Size: int64(len(body))}}
 		q.Recipients = nil
 		s.rows[q.ID] = &row{QueueEntry: q}
+		s.order = append(s.order, s.rows[q.ID])
 	}
 	s.wake()
 	return id
@@ -95,41 +96,31 @@ func (s *memStore) ClaimQueue(_ context.Context, _ string, limit, perDomain int,
 		return nil, s.down
 	}
 	now := time.Now()
-	busy := map[string]map[int64]bool{}
-	var due []*row
-	for _, r := range s.rows {
-		switch {
-		case r.State != store.Ready:
-		case !r.Due.After(now):
-			due = append(due, r)
-		case r.leased:
-			if busy[r.Domain] == nil {
-				busy[r.Domain] = map[int64]bool{}
-			}
-			busy[r.Domain][r.Group] = true
-		}
-	}
-	slices.SortFunc(due, func(a, b *row) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
 	type key struct {
 		group  int64
 		domain string
 	}
+	leased, busy := map[key]bool{}, map[string]int{}
+	for _, r := range s.order {
+		if k := (key{r.Group, r.Domain}); r.leased && r.Due.After(now) && !leased[k] {
+			leased[k] = true
+			busy[r.Domain]++
+		}
+	}
 	taken := map[key]int{}
 	var out []store.QueueEntry
 	s.fences++
-	for _, r := range due {
+	for _, r := range s.order {
+		if len(out) == limit {
+			break
+		}
 		k := key{r.Group, r.Domain}
-		if len(out) >= limit || taken[k] >= maxBatch {
+		if r.State != store.Ready || r.Due.After(now) || taken[k] == maxBatch || taken[k] == 0 && busy[r.Domain] >= perDomain {
 			continue
 		}
-		if b := busy[r.Domain]; taken[k] == 0 && len(b) >= perDomain {
-			continue
+		if taken[k]++; taken[k] == 1 {
+			busy[r.Domain]++
 		}
-		if busy[r.Domain] == nil {
-			busy[r.Domain] = map[int64]bool{}
-		}
-		busy[r.Domain][r.Group] = true
-		taken[k]++
 		r.leased, r.Fence, r.Due = true, s.fences, now.Add(lease)
 		out = append(out, r.QueueEntry)
 	}
@@ -198,6 +189,7 @@ func (s *memStore) FinishQueue(_ context.Context, f store.Finish) error {
 		r.Delayed = r.Delayed || a.Delayed
 		r.Last, r.LastAt = a.Reply, now
 	}
+	s.order = slices.DeleteFunc(s.order, func(r *row) bool { return s.rows[r.ID] == nil })
 	s.wake()
 	return nil
 }
@@ -222,6 +214,13 @@ func (s *memStore) left() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.rows)
+}
+
+// recorded are the outcomes so far.
+func (s *memStore) recorded() []event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]event(nil), s.events...)
 }
 
 // history lists "address: kind reply" of what was recorded.

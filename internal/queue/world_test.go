@@ -124,6 +124,13 @@ func (b *bench) Deposit(ctx context.Context, d Deposit) error {
 	return nil
 }
 
+// deposited are the notices so far.
+func (b *bench) deposited() []notice {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]notice(nil), b.notices...)
+}
+
 // told lists the notices as "to: action status address".
 func (b *bench) told() (out []string) {
 	b.mu.Lock()
@@ -192,6 +199,19 @@ func (h *host) letters() []letter {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]letter(nil), h.got...)
+}
+
+// most is how many transactions there were at the same time.
+func (h *host) most() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.peak
+}
+
+func (h *host) connections() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions
 }
 
 func (h *host) NewSession(*gosmtp.Conn) (gosmtp.Session, error) {

@@ -21,7 +21,7 @@ type Policy interface {
 
 // Rule is one host's protection.
 type Rule struct {
-	Level route.TLS // never Unset
+	Level route.TLS // Unset counts as May
 	// Names are those of which the certificate must have one (Verify); nil means
 	// the host's name.
 	Names []string
@@ -49,6 +49,9 @@ func (a *attempt) rule(ctx context.Context, h route.Host) (Rule, error) {
 		var err error
 		if rule, err = a.r.cfg.Policy.TLS(ctx, a.rt.Domain, h); err != nil {
 			return rule, err
+		}
+		if rule.Level == route.Unset {
+			rule.Level = route.May
 		}
 	}
 	if a.m.RequireTLS && rule.Level != route.Verify {
