@@ -116,38 +116,16 @@ func (p *play) run(ctx context.Context) (err error) {
 	}
 	for _, s := range p.s.Sections {
 		s.Text = strings.ReplaceAll(s.Text, "{id}", p.id)
-		var do func(context.Context, Section) error
-		switch s.Kind {
-		case "house":
-			do = p.setHouse
-		case "world":
-			do = p.setWorld
-		case "peer":
-			do = p.setPeer
-		case "letter":
-			p.letters[s.Arg] = grow(s.Text)
-			continue
-		case "dialogue":
-			do = p.dialogue
-		case "send":
-			do = p.send
-		case "run":
-			do = p.program
-		case "mailbox":
-			do = p.mailbox
-		case "trace":
-			do = p.trace
-		case "outside":
-			do = p.outside
-		case "queue":
-			do = p.queue
-		case "retry":
-			do = p.retry
-		}
-		if err := do(ctx, s); err != nil {
+		if err := kinds[s.Kind].play(p, ctx, s); err != nil {
 			return fmt.Errorf("section %s at line %d: %w", s.Kind, s.Line-1, err)
 		}
 	}
+	return nil
+}
+
+// keepLetter remembers a letter for the sections that send it.
+func (p *play) keepLetter(_ context.Context, s Section) error {
+	p.letters[s.Arg] = grow(s.Text)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // script is a raw peer's connection: what it sends are the bytes of the
@@ -23,6 +24,8 @@ type script struct {
 	conn  net.Conn
 	r     *bufio.Reader
 	heard []exchange // all but the reply to QUIT
+	said  time.Time
+	took  time.Duration // from what was said last to the last reply
 }
 
 // exchange is a reply with the pattern that it fitted.
@@ -101,6 +104,8 @@ func (d *script) line(ctx context.Context, n int, line string) error {
 		return nil
 	case line == "DROP":
 		return d.drop()
+	case strings.HasPrefix(line, "SLOW "):
+		return d.slow(n, line[5:])
 	case line == "END":
 		return d.ended(n)
 	}
@@ -122,6 +127,7 @@ func (d *script) say(s string) error {
 	} else {
 		fmt.Fprintf(&d.p.log, "C: %q… (%d octets)\n", s[:200], len(s))
 	}
+	d.said = time.Now()
 	_, err := io.WriteString(d.conn, s)
 	if err != nil && !gone(err) {
 		return err
@@ -135,6 +141,7 @@ func (d *script) expect(n int, pattern string) error {
 	if err != nil {
 		return &mismatch{d.p.where(n), pattern, fmt.Sprintf("%s (%v)", reply, err)}
 	}
+	d.took = time.Since(d.said)
 	fmt.Fprintf(&d.p.log, "S: %s\n", reply)
 	d.p.heard(reply)
 	if !match(pattern, reply) {
@@ -179,6 +186,18 @@ func (d *script) ended(n int) error {
 	rest, err := io.ReadAll(io.LimitReader(d.r, 1<<16))
 	if len(rest) > 0 || err != nil && !gone(err) {
 		return &mismatch{d.p.where(n), "the end", fmt.Sprintf("%q %v", rest, err)}
+	}
+	return nil
+}
+
+// slow expects that the last reply took at least so long.
+func (d *script) slow(n int, text string) error {
+	least, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.p.where(n), err)
+	}
+	if d.took < least {
+		return &mismatch{d.p.where(n), "a reply after " + text, "after " + d.took.String()}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -29,10 +30,27 @@ type Section struct {
 	Line int // of the file, where Text begins
 }
 
-// kinds are the sections that there are, and whether they have an argument.
-var kinds = map[string]bool{
-	"house": false, "world": false, "peer": true, "letter": true, "dialogue": false, "send": false,
-	"run": false, "mailbox": true, "trace": false, "outside": true, "queue": false, "retry": false,
+// kind is a kind of section.
+type kind struct {
+	argument bool // something stands behind its name
+	play     func(p *play, ctx context.Context, s Section) error
+}
+
+// kinds are the sections that there are.
+var kinds = map[string]kind{
+	"house":    {false, (*play).setHouse},
+	"world":    {false, (*play).setWorld},
+	"peer":     {true, (*play).setPeer},
+	"letter":   {true, (*play).keepLetter},
+	"dialogue": {false, (*play).dialogue},
+	"send":     {false, (*play).send},
+	"run":      {false, (*play).program},
+	"mailbox":  {true, (*play).mailbox},
+	"trace":    {false, (*play).trace},
+	"page":     {false, (*play).page},
+	"outside":  {true, (*play).outside},
+	"queue":    {false, (*play).queue},
+	"retry":    {false, (*play).retry},
 }
 
 // Parse reads a scenario. It is a txtar file: a comment, then sections that
@@ -63,6 +81,7 @@ var kinds = map[string]bool{
 //	C"EHLO x\n"        bytes to send, as a Go string
 //	C< NAME            a letter: CR LF, dots stuffed, CR LF . CR LF at its end
 //	TLS                the handshake
+//	SLOW 900ms         the last reply took at least so long
 //	END                the server has closed the connection
 //	DROP               we go away: no more is sent, and no reply is read
 //	-- send --         a letter through a client that knows the protocol:
@@ -84,6 +103,8 @@ var kinds = map[string]bool{
 //	fail ptr.missing   or pass, unverified, none
 //	ana@empresa.test accept
 //	event delivered
+//	-- page --         the page behind that reply's link, its status before it:
+//	200 OK *spf.fail*
 //	-- outside HOST -- every letter with {id} that an outside server has:
 //	letters 1
 //	from ana@empresa.test
@@ -114,15 +135,15 @@ func Parse(name, text string) (*Scenario, error) {
 			}
 			continue
 		}
-		kind, arg, _ := strings.Cut(strings.TrimSpace(inner), " ")
-		needs, known := kinds[kind]
+		word, arg, _ := strings.Cut(strings.TrimSpace(inner), " ")
+		k, known := kinds[word]
 		if !known {
-			return nil, fmt.Errorf("%s:%d: no section is called %q", name, line, kind)
+			return nil, fmt.Errorf("%s:%d: no section is called %q", name, line, word)
 		}
-		if needs != (arg != "") {
-			return nil, fmt.Errorf("%s:%d: the section %s has an argument: %v", name, line, kind, needs)
+		if k.argument != (arg != "") {
+			return nil, fmt.Errorf("%s:%d: the section %s has an argument: %v", name, line, word, k.argument)
 		}
-		s.Sections = append(s.Sections, Section{Kind: kind, Arg: arg, Line: line + 1})
+		s.Sections = append(s.Sections, Section{Kind: word, Arg: arg, Line: line + 1})
 	}
 	s.Title, s.Story, _ = strings.Cut(strings.TrimSpace(comment.String()), "\n")
 	s.Refs, s.Story, _ = strings.Cut(s.Story, "\n")
