@@ -29,6 +29,7 @@ func TestCluster(t *testing.T) {
 		{"OneDirectory", testOneDirectory},
 		{"OneQueue", testOneQueue},
 		{"ConnectionsCut", testConnectionsCut},
+		{"DatabaseAway", testDatabaseAway},
 		{"BucketRefuses", testBucketRefuses},
 		{"NodeKilled", testNodeKilled},
 		{"LeaseOrphaned", testLeaseOrphaned},
@@ -279,20 +280,62 @@ func testOneQueue(t *testing.T, h *house) {
 // off at worst, and repeat; nothing that was acknowledged is lost, nothing is
 // there twice.
 func testConnectionsCut(t *testing.T, h *house) {
-	const senders, each = 8, 25
 	user := h.account(t, "cortes")
 	l := newLedger()
+	ctx, enough := context.WithCancel(t.Context())
+	flow := h.flow(t, ctx, user, "corte", l)
+	cuts := 0
+	for range 40 {
+		cuts += h.sql(t, "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'posta'")
+		time.Sleep(75 * time.Millisecond)
+	}
+	enough()
+	putOff := flow()
+	t.Logf("%d connections cut, %d messages, %d times put off", cuts, len(l.sent), putOff)
+	if cuts < 100 || len(l.sent) < 40 {
+		t.Errorf("only %d connections cut and %d messages sent", cuts, len(l.sent))
+	}
+	h.checkBoth(t, user, l)
+}
+
+// The database is away for longer than anybody's patience, while mail flows.
+func testDatabaseAway(t *testing.T, h *house) {
+	user := h.account(t, "ausencia")
+	l := newLedger()
+	ctx, enough := context.WithCancel(t.Context())
+	flow := h.flow(t, ctx, user, "ausencia", l)
+	for range 2 {
+		time.Sleep(300 * time.Millisecond)
+		h.pg.Stop(t)
+		time.Sleep(1500 * time.Millisecond)
+		h.pg.Restart(t)
+	}
+	time.Sleep(time.Second)
+	enough()
+	putOff := flow()
+	t.Logf("%d messages, %d times put off", len(l.sent), putOff)
+	if putOff < 2 || len(l.sent) < 40 {
+		t.Errorf("%d messages sent, %d times put off", len(l.sent), putOff)
+	}
+	h.checkBoth(t, user, l)
+}
+
+// flow sends mail to both nodes from several senders until ctx ends; each repeats
+// a message until it is acknowledged, be it at the other node. The function
+// waits for the last, and tells how often a sender was put off.
+func (h *house) flow(t *testing.T, ctx context.Context, user, name string, l *ledger) (wait func() int64) {
+	const senders = 8
 	var putOff atomic.Int64
 	var wg sync.WaitGroup
 	for i := range senders {
 		wg.Go(func() {
 			s := sender{nodes: []*node{h.a, h.b}, turn: i}
 			defer s.close()
-			for j := range each {
-				subject := fmt.Sprintf("corte-%d-%d", i, j)
+			for j := 0; ctx.Err() == nil; j++ {
+				subject := fmt.Sprintf("%s-%d-%d", name, i, j)
 				msg := letter(user, subject, 2000)
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-				n, err := s.insist(ctx, user, msg)
+				patience, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				n, err := s.insist(patience, user, msg)
 				cancel()
 				putOff.Add(int64(n))
 				if err != nil {
@@ -303,22 +346,12 @@ func testConnectionsCut(t *testing.T, h *house) {
 			}
 		})
 	}
-	over := make(chan struct{})
-	go func() { wg.Wait(); close(over) }()
-	cuts := 0
-	for done := false; !done; {
-		cuts += h.sql(t, "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'posta'")
-		select {
-		case <-over:
-			done = true
-		case <-time.After(150 * time.Millisecond):
-		}
-	}
-	t.Logf("%d connections cut, %d times put off", cuts, putOff.Load())
-	if cuts < 20 {
-		t.Errorf("only %d connections were cut", cuts)
-	}
-	// A node without its listening connection dials again and catches up.
+	return func() int64 { wg.Wait(); return putOff.Load() }
+}
+
+// checkBoth checks a mailbox at both nodes, and all of the state.
+func (h *house) checkBoth(t *testing.T, user string, l *ledger) {
+	t.Helper()
 	l.check(t, h.a.read(t, user))
 	l.check(t, h.b.read(t, user))
 	h.sound(t)
@@ -362,7 +395,8 @@ func testNodeKilled(t *testing.T, h *house) {
 	user := h.account(t, "muerte")
 	l := newLedger()
 	var wg sync.WaitGroup
-	var acked, lost atomic.Int64
+	var acked atomic.Int64
+	unsure := newLedger() // sent and not acknowledged
 	for i := range senders {
 		wg.Go(func() {
 			s := sender{nodes: []*node{h.a}}
@@ -371,7 +405,7 @@ func testNodeKilled(t *testing.T, h *house) {
 				subject := fmt.Sprintf("muerte-%d-%d", i, j)
 				msg := letter(user, subject, 2000)
 				if err := s.attempt(t.Context(), user, msg); err != nil {
-					lost.Add(1)
+					unsure.add(subject, msg)
 					return
 				}
 				acked.Add(1)
@@ -382,12 +416,20 @@ func testNodeKilled(t *testing.T, h *house) {
 	time.Sleep(time.Second)
 	h.a.kill(t)
 	wg.Wait()
-	t.Logf("%d acknowledged, %d not", acked.Load(), lost.Load())
+	t.Logf("%d acknowledged, %d not", acked.Load(), len(unsure.sent))
 	if acked.Load() < senders {
 		t.Errorf("only %d messages were acknowledged", acked.Load())
 	}
 	l.check(t, h.b.read(t, user))
 	h.sound(t)
+	again := sender{nodes: []*node{h.b}}
+	defer again.close()
+	for subject, msg := range unsure.sent {
+		if err := again.attempt(t.Context(), user, msg); err != nil {
+			t.Errorf("%s, sent again: %v", subject, err)
+		}
+		l.add(subject, msg)
+	}
 	h.a.start(t)
 	l.check(t, h.a.read(t, user))
 }

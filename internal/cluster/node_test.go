@@ -35,7 +35,8 @@ func (h *house) newNode(t testing.TB, name string) *node {
 	dir := t.TempDir()
 	n := &node{h: h, name: name, config: filepath.Join(dir, "posta.toml")}
 	var b strings.Builder
-	fmt.Fprintf(&b, "hostname = \"%s.empresa.test\"\ndata = %q\n", name, filepath.Join(dir, "data"))
+	// Nobody but the tests' own user may go into its folders.
+	fmt.Fprintf(&b, "hostname = \"%s.empresa.test\"\ndata = %q\nuser = \"root\"\n", name, filepath.Join(dir, "data"))
 	fmt.Fprintf(&b, "[store]\npostgresql = %q\n", h.db)
 	fmt.Fprintf(&b, "[blobs.s3]\nendpoint = %q\nbucket = %q\nregion = \"us-east-1\"\naccess_key = %q\nsecret_key = %q\n", h.bucket.url, bucketName, accessKey, secretKey)
 	fmt.Fprintf(&b, "[dns]\nservers = [%q]\n[queue]\nsmart_host = \"[127.0.0.1]:%d\"\n", h.dns, h.sink.port)

@@ -29,6 +29,7 @@ type Server struct {
 
 	bin, dir string
 	attr     *syscall.SysProcAttr
+	cmd      *exec.Cmd // the running server
 }
 
 // Start starts a server and waits until it answers.
@@ -39,33 +40,50 @@ func Start(t testing.TB) *Server {
 	if out, err := s.command("initdb", "-D", s.dir+"/data", "-U", "posta", "-A", "trust", "-E", "UTF8", "-N").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	server := s.command("postgres", "-D", s.dir+"/data", "-k", s.dir, "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port),
-		"-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=100ms",
-		"-c", "autovacuum=off", "-c", "jit=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0")
-	log, err := os.Create(s.dir + "/log")
+	t.Cleanup(func() { s.Stop(t) })
+	s.Restart(t)
+	return s
+}
+
+// Restart starts the server again after Stop, and waits until it answers.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	log, err := os.OpenFile(s.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Stdout, server.Stderr = log, log
-	if err := server.Start(); err != nil {
+	defer log.Close()
+	s.cmd = s.command("postgres", "-D", s.dir+"/data", "-k", s.dir, "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port),
+		"-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "deadlock_timeout=100ms",
+		"-c", "autovacuum=off", "-c", "jit=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0")
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGINT) // fast shutdown
-		_ = server.Wait()
-		_ = log.Close()
-	})
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		c, err := s.Connect(context.Background(), "postgres")
 		if err == nil {
 			_ = c.Close(context.Background())
-			return s
+			return
 		}
 		if time.Since(start) > 20*time.Second {
 			text, _ := os.ReadFile(s.dir + "/log")
 			t.Fatalf("postgres does not answer: %v\n%s", err, text)
 		}
 	}
+}
+
+// Stop ends the server without a shutdown, as a crash does: every client's
+// connection breaks, what was committed is kept. A server that does not run stays
+// so.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGQUIT) // PostgreSQL's "immediate shutdown"
+	_ = s.cmd.Wait()
+	s.cmd = nil
 }
 
 // programs finds the newest PostgreSQL of the machine.
