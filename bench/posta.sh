@@ -30,6 +30,7 @@ config() {
 	cat >"$P/posta.toml" <<-END
 		hostname = "mx.$DOMAIN"
 		data = "$P/data"
+		user = "root"
 		[listen]
 		smtp = "127.0.0.1:10125"
 		submission = "127.0.0.1:10187"

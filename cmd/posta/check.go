@@ -33,6 +33,13 @@ func (c *cli) checkCommand() *cobra.Command {
 			c.table("head.check", rows)
 			return nil
 		}),
+		c.leaf("self", "check.self", 0, false, func(cmd *cobra.Command, _ []string) error {
+			var out []finding.Finding
+			if err := c.do(cmd.Context(), "check.self", struct{}{}, &out); err != nil {
+				return err
+			}
+			return c.showFindings(out)
+		}),
 		c.leaf("show ID", "check.show", 1, false, func(_ *cobra.Command, args []string) error {
 			k, ok := finding.Lookup(finding.ID(args[0]))
 			if !ok {
@@ -102,4 +109,28 @@ func (c *cli) configCommand() *cobra.Command {
 			return err
 		}),
 	)
+}
+
+// showFindings prints findings with their mend; exit status 1 when there are any.
+func (c *cli) showFindings(fs []finding.Finding) error {
+	if c.json {
+		if err := c.printJSON(fs); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range fs {
+			t := finding.TextOf(f.Check, string(c.lang))
+			fmt.Fprintf(c.out, "[%s] %s %s\n  %s\n", f.Check, t.Title, f.Subject, t.Us)
+			for _, e := range f.Evidence {
+				fmt.Fprintf(c.out, "    %s: %s\n", printable(e.What), printable(e.Seen))
+			}
+		}
+		if len(fs) == 0 {
+			c.say("done.check.self")
+		}
+	}
+	if len(fs) > 0 {
+		return found{exitFindings}
+	}
+	return nil
 }

@@ -51,6 +51,10 @@ func (c *cli) doIdle(ctx context.Context, cfg *config.Config, name string, args,
 	if _, err := os.Stat(cfg.Data); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
+	who := command.Principal{Name: "uid:" + strconv.Itoa(os.Getuid()), Role: store.Owner}
+	if err := app.Become(cfg); err != nil {
+		return err
+	}
 	house, closeHouse, err := app.OpenHouse(ctx, cfg)
 	if err != nil {
 		return err
@@ -60,7 +64,6 @@ func (c *cli) doIdle(ctx context.Context, cfg *config.Config, name string, args,
 	if err != nil {
 		return err
 	}
-	who := command.Principal{Name: "uid:" + strconv.Itoa(os.Getuid()), Role: store.Owner}
 	result, err := command.Do(ctx, house, who, name, raw)
 	if err != nil || out == nil {
 		return err

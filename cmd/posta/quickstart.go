@@ -77,14 +77,17 @@ func (c *cli) quickstart(cmd *cobra.Command, q quickstart, address string) error
 	if err != nil {
 		return err
 	}
-	out, err := c.populate(cmd, cfg, a, ips)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return err
+	}
+	if err := app.Become(cfg); err != nil {
+		return err
+	}
+	out, err := c.populate(cmd, cfg, a, ips)
+	if err != nil {
 		return err
 	}
 	out.Config = path

@@ -17,8 +17,10 @@ import (
 
 	"posta/internal/admit"
 	"posta/internal/certs"
+	"posta/internal/command"
 	"posta/internal/config"
 	"posta/internal/durable"
+	"posta/internal/finding"
 	"posta/internal/intake"
 	"posta/internal/policy"
 	"posta/internal/queue"
@@ -47,6 +49,13 @@ type Options struct {
 	// LoginFailure is the time after which each failed login is answered; 0 means
 	// 1 s.
 	LoginFailure time.Duration
+	// Bound is called when the sockets are bound and nothing else is open yet: the
+	// moment to stop being root.
+	Bound func() error
+	// Opened is called when everything is open that a name leads to, before the
+	// first client is served: the moment to give the file system up. What it
+	// returns are findings about ourselves.
+	Opened func() ([]finding.Finding, error)
 	// Ready is told when every door is open.
 	Ready func(*Running)
 }
@@ -81,12 +90,16 @@ type server struct {
 	relay *relay.Relay
 	reg   *prometheus.Registry
 	trust []netip.Prefix
+	bound []bound
 	doors []door
+	house *command.House
+	found []finding.Finding // about ourselves, at the start
 }
 
 // Run starts a server and blocks until the context ends, then stops it gently.
-// Order of start: state, certificates, judgement, doors, queue and jobs, ready.
-// Order of stop: doors stop listening, sessions and attempts end, state closes.
+// Order of start: sockets, (no longer root), state, certificates, judgement,
+// doors, (confined), queue and jobs, ready. Order of stop: doors stop listening,
+// sessions and attempts end, state closes.
 func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	s := &server{cfg: cfg, opt: opt, log: opt.Log, reg: prometheus.NewRegistry()}
 	if s.log == nil {
@@ -95,9 +108,20 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	if s.opt.Now == nil {
 		s.opt.Now = time.Now
 	}
+	if err := s.bind(); err != nil {
+		return err
+	}
+	defer s.unbind()
+	if opt.Bound != nil {
+		if err := opt.Bound(); err != nil {
+			return err
+		}
+	}
 	if s.state, err = OpenState(ctx, cfg, opt.Failpoints); err != nil {
 		return err
 	}
+	s.house = s.state.House()
+	s.house.Self = s.self
 	defer func() {
 		if s.relay != nil {
 			s.relay.Close()
@@ -109,6 +133,14 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	}
 	if err := s.openDoors(); err != nil {
 		return err
+	}
+	if opt.Opened != nil {
+		if s.found, err = opt.Opened(); err != nil {
+			return err
+		}
+	}
+	for _, f := range s.self() {
+		s.log.WarnContext(ctx, "finding about ourselves", "check", string(f.Check), "title", finding.TextOf(f.Check, cfg.Language).Title, "seen", f.String())
 	}
 	return s.run(ctx)
 }
@@ -124,11 +156,7 @@ func (s *server) join(ctx context.Context) (err error) {
 		s.trust = append(s.trust, p)
 	}
 	if s.certs = s.opt.Certificates; s.certs == nil {
-		s.certs, err = certs.Open(certs.Config{
-			Certificate: cfg.TLS.Certificate, Key: cfg.TLS.Key, Dir: filepath.Join(cfg.Data, certDir),
-			Names: []string{cfg.Hostname, "localhost", "127.0.0.1"}, Now: s.opt.Now,
-		})
-		if err != nil {
+		if s.certs, err = certs.Open(s.certConfig()); err != nil {
 			return err
 		}
 	}
@@ -154,6 +182,22 @@ func (s *server) join(ctx context.Context) (err error) {
 
 // whyURL is what an id is put behind to explain a refusal.
 func (s *server) whyURL() string { return "https://" + s.cfg.Hostname + "/why/" }
+
+// certConfig says where our certificate comes from.
+func (s *server) certConfig() certs.Config {
+	t := s.cfg.TLS
+	c := certs.Config{
+		Certificate: t.Certificate, Key: t.Key, Dir: filepath.Join(s.cfg.Data, certDir),
+		Names: []string{s.cfg.Hostname, "localhost", "127.0.0.1"}, Now: s.opt.Now, Log: s.log,
+	}
+	if t.ACME.Enabled {
+		c.ACME = &certs.ACME{
+			Directory: t.ACME.Directory, Email: t.ACME.Email, CA: t.ACME.CA,
+			Names: append([]string{s.cfg.Hostname}, t.ACME.Names...), Dial: s.opt.Dial,
+		}
+	}
+	return c
+}
 
 // recoverUnconfirmed treats the accepts of the minutes before an unclean end as
 // those whose 250 may not have been read: no session outlives its idle limit.
@@ -211,6 +255,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, d := range s.doors {
 		g.Go(func() error { return d.serve(serving) })
 	}
+	g.Go(func() error { return s.certs.Run(ctx) })
 	g.Go(func() error { return s.queue.Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {

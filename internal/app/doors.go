@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -38,25 +37,40 @@ type door struct {
 	shutdown func(ctx context.Context) error
 }
 
-// openDoors binds every socket before anything is served, so that a port that is
-// taken is told at once and nothing has to be undone.
-func (s *server) openDoors() (err error) {
-	defer func() {
-		if err != nil {
-			for _, d := range s.doors {
-				d.l.Close()
-			}
-		}
-	}()
+// bound is a socket that is not served yet.
+type bound struct {
+	name string
+	l    net.Listener
+}
+
+// bind opens every network socket before anything else is opened, so that a port
+// that is taken is told at once, and root is needed no longer.
+func (s *server) bind() error {
 	for _, d := range s.cfg.Listen.All() {
 		if d.Address == "" {
 			continue
 		}
 		l, err := s.listen(d)
 		if err != nil {
+			s.unbind()
 			return fmt.Errorf("listen.%s: %w", d.Name, err)
 		}
-		if err := s.add(d.Name, l); err != nil {
+		s.bound = append(s.bound, bound{d.Name, l})
+	}
+	return nil
+}
+
+// unbind closes what bind opened; what was served and shut is closed already.
+func (s *server) unbind() {
+	for _, b := range s.bound {
+		b.l.Close()
+	}
+}
+
+// openDoors makes the servers of the sockets, and the two of the data folder.
+func (s *server) openDoors() error {
+	for _, b := range s.bound {
+		if err := s.add(b.name, b.l); err != nil {
 			return err
 		}
 	}
@@ -67,10 +81,15 @@ func (s *server) listen(d config.Door) (net.Listener, error) {
 	if s.opt.Listen != nil {
 		return s.opt.Listen(d.Name, d.Address)
 	}
-	if strings.HasPrefix(d.Address, "/") {
-		return control.Listen(d.Address)
+	return listen(d.Address)
+}
+
+// listen opens a TCP socket, or a unix socket for a path.
+func listen(address string) (net.Listener, error) {
+	if strings.HasPrefix(address, "/") {
+		return control.Listen(address)
 	}
-	return net.Listen("tcp", d.Address)
+	return net.Listen("tcp", address)
 }
 
 // openLocal opens the two unix sockets of the data folder.
@@ -79,7 +98,7 @@ func (s *server) openLocal() error {
 	if err != nil {
 		return err
 	}
-	ctl := &control.Server{House: s.state.House(), Log: s.log}
+	ctl := &control.Server{House: s.house, Log: s.log}
 	ctlCtx, stop := context.WithCancel(context.Background())
 	s.doors = append(s.doors, door{"control", l,
 		func(ctx context.Context) error { return ctl.Serve(ctlCtx, l) },
@@ -122,7 +141,7 @@ func (s *server) smtpConfig(d mail.Door) smtpserver.Config {
 	b := smtpserver.DefaultBudget(d)
 	b.MessageBytes, b.Recipients, b.Messages = int64(lim.MessageSize), lim.Recipients, lim.MessagesPerConnection
 	c := smtpserver.Config{
-		Door: d, Hostname: s.cfg.Hostname, Greeting: s.cfg.Greeting, WhyURL: s.whyURL(), Budget: b, TLS: s.tls(),
+		Door: d, Hostname: s.cfg.Hostname, Greeting: s.cfg.Greeting, WhyURL: s.whyURL(), Budget: b, TLS: s.certs.TLSFunc(),
 		Limits:  smtpserver.Limits{Connections: lim.Connections, PerNetwork: lim.PerNetwork},
 		Trusted: s.trusted, RequireTLS: true, Log: s.log,
 	}
@@ -209,7 +228,7 @@ func (s *server) sendmailDoor(l net.Listener) door {
 
 func (s *server) imapDoor(name string, l net.Listener) door {
 	srv := &imapserver.Server{
-		Hostname: s.cfg.Hostname, TLSConfig: s.tls(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater}, Store: s.state.Store,
+		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater}, Store: s.state.Store,
 		Blobs: s.state.Blobs, Appender: appender{s.in}, Log: s.log, Now: s.opt.Now,
 	}
 	if name == "imaps" {
@@ -220,7 +239,7 @@ func (s *server) imapDoor(name string, l net.Listener) door {
 
 func (s *server) pop3Door(name string, l net.Listener) door {
 	srv := &pop3server.Server{
-		Hostname: s.cfg.Hostname, TLSConfig: s.tls(), Auth: logins{s.login, pop3server.ErrRefused, pop3server.ErrTryLater},
+		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, pop3server.ErrRefused, pop3server.ErrTryLater},
 		Store: s.state.Store, Blobs: s.state.Blobs, Log: s.log,
 	}
 	if name == "pop3s" {
@@ -259,23 +278,16 @@ func (a appender) Append(ctx context.Context, m imapserver.Appending, body io.Re
 	}, body)
 }
 
-// tls makes one configuration for one door, so that the tickets of one service
-// do not open another.
-func (s *server) tls() func() *tls.Config {
-	c := s.certs.TLS()
-	return func() *tls.Config { return c }
-}
-
 func (s *server) httpDoor(l net.Listener) (door, error) {
 	h, err := web.New(web.Config{
-		Hostname: s.cfg.Hostname, House: s.state.House(), Ready: s.state.Store.Ping, Trusted: s.trusted,
+		Hostname: s.cfg.Hostname, House: s.house, Ready: s.state.Store.Ping, Trusted: s.trusted,
 		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}), Log: s.log, Now: s.opt.Now,
 	})
 	if err != nil {
 		return door{}, err
 	}
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		Handler: s.certs.HTTPHandler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 32 << 10,
 	}
 	return door{"http", l, func(context.Context) error { return ended(srv.Serve(l), http.ErrServerClosed) }, srv.Shutdown}, nil

@@ -91,10 +91,16 @@ func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 			s.Close()
 		}
 	}()
-	for _, d := range []string{cfg.Data, filepath.Join(cfg.Data, tempDir)} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, err
-		}
+	// Everybody may pass through the folder to the sendmail socket; nobody else may
+	// look into it or into what is below.
+	if err := os.MkdirAll(cfg.Data, 0o711); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(cfg.Data, 0o711); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Data, tempDir), 0o700); err != nil {
+		return nil, err
 	}
 	if s.disk, err = durable.OpenOS(cfg.Data); err != nil {
 		return nil, err

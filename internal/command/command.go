@@ -18,6 +18,7 @@ import (
 
 	"posta/internal/blob"
 	"posta/internal/directory"
+	"posta/internal/finding"
 	"posta/internal/store"
 	"posta/internal/words"
 )
@@ -71,6 +72,8 @@ type House struct {
 	Directory *directory.Directory
 	Now       func() time.Time // nil means time.Now
 	Rescue    Rescue           // nil where the state cannot be checked or copied whole
+	// Self lists findings about the running server; nil where none runs.
+	Self func() []finding.Finding
 }
 
 func (h *House) now() time.Time {
@@ -88,7 +91,7 @@ type Command struct {
 }
 
 // table has every command; it is in commands*.go by subject.
-var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands)
+var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands)
 
 // All lists the commands.
 func All() []Command { return slices.Clone(table) }

@@ -20,6 +20,11 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	if c.Data == "" {
 		bad("data", "a folder for the data is needed, e.g. \"/var/lib/posta\"")
 	}
+	if c.Backups != "" {
+		if st, err := os.Stat(c.Backups); err != nil || !st.IsDir() {
+			bad("backups", "%q is no folder; make it, and give it to the user that posta runs as", c.Backups)
+		}
+	}
 	if c.Language != "en" && c.Language != "es" {
 		bad("language", "%q is not one of en, es", c.Language)
 	}

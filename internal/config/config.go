@@ -22,6 +22,9 @@ type Config struct {
 	Greeting string `toml:"greeting"`
 	// Data is the folder that holds everything. Default "/var/lib/posta".
 	Data string `toml:"data"`
+	// Backups is the folder into which a running server may write backups. Without
+	// it, below the data folder only: a confined server has no other.
+	Backups string `toml:"backups"`
 	// User is whom the process becomes after it has bound its ports, when it is
 	// started as root. Default "posta".
 	User string `toml:"user"`

@@ -158,7 +158,7 @@ func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
 // settings are posta.toml with every door open on a port that the kernel chooses.
 func (h *house) settings() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "hostname = \"mail.empresa.test\"\ndata = %q\n", h.path("data"))
+	fmt.Fprintf(&b, "hostname = \"mail.empresa.test\"\ndata = %q\nuser = \"root\"\n", h.path("data"))
 	fmt.Fprintf(&b, "[tls]\ncertificate = %q\nkey = %q\n", h.path("cert.pem"), h.path("key.pem"))
 	fmt.Fprintf(&b, "[dns]\nservers = [%q]\n[log]\nformat = \"json\"\nlevel = \"debug\"\n[listen]\n", h.dns.addr)
 	for _, door := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http"} {

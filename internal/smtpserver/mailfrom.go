@@ -18,15 +18,18 @@ func mailFrom(ctx context.Context, c *conn, arg []byte) {
 		c.end(smtp.TooManyMessages.Reply(), Exhausted)
 		return
 	}
-	path, params, refused := readPath(string(arg), "FROM:", smtp.MailSyntax, smtp.SenderSyntax)
+	path, params, refused := readPath(c.qualify(string(arg)), "FROM:", smtp.MailSyntax, smtp.SenderSyntax)
 	if !refused.IsZero() {
 		c.wrong(refused)
 		return
 	}
 	from, ok := path.Address()
 	if !ok && path.Kind != addr.Null {
-		c.wrong(smtp.SenderLiteral.Reply())
-		return
+		if !c.near() {
+			c.wrong(smtp.SenderLiteral.Reply())
+			return
+		}
+		from = addr.Address{Local: path.Local, Domain: addr.Domain(c.srv.cfg.Hostname)}
 	}
 	p, err := smtp.ParseMailParams(params)
 	if err != nil {
@@ -58,6 +61,25 @@ func mailFrom(ctx context.Context, c *conn, arg []byte) {
 	}
 	c.envelope, c.state = e, inMail
 	c.sayOr(r, smtp.MailOK)
+}
+
+// near tells a client of our own: programs on the machine and in the local
+// network say bare user names and address literals as senders, which other
+// servers may not (RFC 5321 §2.3.5), and their first mail is to arrive all the
+// same.
+func (c *conn) near() bool { return c.client.Class >= mail.LocalNetwork }
+
+// qualify gives the bare user name that a near client says as its sender our host
+// name, as every sendmail does (RFC 6409 §6.2 permits it).
+func (c *conn) qualify(arg string) string {
+	if !c.near() {
+		return arg
+	}
+	open, end := strings.IndexByte(arg, '<'), strings.IndexByte(arg, '>')
+	if open < 0 || end < open+2 || strings.ContainsAny(arg[open:end], "@ ") {
+		return arg
+	}
+	return arg[:end] + "@" + c.srv.cfg.Hostname + arg[end:]
 }
 
 // mailParams refuses parameters that do not fit the door or each other.

@@ -1,0 +1,45 @@
+package app
+
+import (
+	"time"
+
+	"posta/internal/certs"
+	"posta/internal/finding"
+)
+
+// broad is the size of a network from which on sending without a login is a
+// finding (S72).
+const broad = 24
+
+// self lists what would be held against this very server.
+func (s *server) self() []finding.Finding {
+	out := append([]finding.Finding(nil), s.found...)
+	for _, f := range s.certs.Findings(s.opt.Now()) {
+		out = append(out, certFindings(f)...)
+	}
+	for _, p := range s.trust {
+		if p.Addr().Is4() && p.Bits() < broad || p.Addr().Is6() && p.Bits() < 64 {
+			out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "network.trusted", p.String()))
+		}
+	}
+	return out
+}
+
+func certFindings(f certs.Fact) []finding.Finding {
+	var out []finding.Finding
+	subject := ""
+	if len(f.Names) > 0 {
+		subject = f.Names[0]
+	}
+	if f.SelfSigned {
+		out = append(out, finding.Of(finding.CertSelfSigned, finding.Fail, subject, "source", string(f.Source)))
+	}
+	if f.Expiring {
+		facts := []string{"ends", f.NotAfter.UTC().Format(time.RFC3339)}
+		if f.Err != nil {
+			facts = append(facts, "renewal", f.Err.Error())
+		}
+		out = append(out, finding.Of(finding.CertExpiring, finding.Fail, subject, facts...))
+	}
+	return out
+}
