@@ -94,7 +94,7 @@ func (r *real) run(t testing.TB, n int) {
 // On the real stores: messages to many domains, each recipient once, and each
 // told in the trace.
 func TestRealStore(t *testing.T) {
-	r := newReal(t, 20)
+	r := newReal(t, 64)
 	var ids []mail.ID
 	for i := range 50 {
 		var rcpts []store.QueueTo
