@@ -147,7 +147,7 @@ func (w *packWriter) sync() error {
 		w.u.bytes, w.u.modified = w.synced, w.s.cfg.Now()
 		w.s.mu.Unlock()
 	}
-	return w.s.cfg.Failpoints.Hit("pack.synced")
+	return mapError(w.s.cfg.Failpoints.Hit("pack.synced"))
 }
 
 // seal ends the pack: the file is cut to what is durable, the footer says so, and the name tells it. If
