@@ -260,6 +260,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
+		s.log.InfoContext(ctx, "stopping", "why", context.Cause(ctx))
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
 		s.drain(grace)
