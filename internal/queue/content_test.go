@@ -52,7 +52,7 @@ func testContents(t testing.TB, body string) (c *contents, e *store.QueueEntry, 
 		return nil
 	}})
 	e = &store.QueueEntry{Message: mail.NewID(time.Now()), Group: 1, Blob: store.BlobRef{ID: id, Size: int64(len(body))}}
-	e.Account, e.Prefix = 1, []byte("Received: from x\r\n\tby y\r\n")
+	e.Account, e.Enqueue.Sign, e.Prefix = 1, true, []byte("Received: from x\r\n\tby y\r\n")
 	return q.contents, e, record
 }
 
@@ -153,7 +153,8 @@ func TestNotSigned(t *testing.T) {
 	}{
 		{"our own user", body, func(*store.QueueEntry) {}, true},
 		{"our own notice", body, func(e *store.QueueEntry) { e.Account, e.Prefix = 0, nil }, true},
-		{"a stranger's, forwarded, in our name", body, func(e *store.QueueEntry) { e.Account = 0 }, false},
+		{"a program of this machine", body, func(e *store.QueueEntry) { e.Account = 0 }, true},
+		{"a stranger's, forwarded, in our name", body, func(e *store.QueueEntry) { e.Account, e.Enqueue.Sign = 0, false }, false},
 		{"another domain in From", strings.ReplaceAll(body, "posta.test", "example.org"), func(*store.QueueEntry) {}, false},
 		{"several authors, one of us", "From: x@example.org, ana@posta.test\r\n\r\n", func(*store.QueueEntry) {}, true},
 		{"no From", "To: x@example.org\r\n\r\n", func(*store.QueueEntry) {}, false},

@@ -86,8 +86,8 @@ type Config struct {
 
 	// Keys are the DKIM keys of a domain in A-labels; nil signs nothing.
 	Keys func(domain string) []store.DKIMKey
-	// Sign says whether an entry's message is one of our own senders'. Nil means:
-	// it has an account, or we composed it (no field was put above it).
+	// Sign says whether an entry's message is to be signed. Nil means: as the entry
+	// says.
 	Sign func(e *store.QueueEntry) bool
 
 	Node     string       // name of this node, for leases
@@ -163,9 +163,8 @@ func New(cfg Config) *Queue {
 	return &Queue{cfg: cfg, contents: newContents(&cfg)}
 }
 
-// ourOwn: the sender logged in here; or no Received field of ours stands above
-// the message, so it came through no door.
-func ourOwn(e *store.QueueEntry) bool { return e.Account != 0 || len(e.Prefix) == 0 }
+// ourOwn: one of our own senders, or we composed it.
+func ourOwn(e *store.QueueEntry) bool { return e.Enqueue.Sign }
 
 // Stats are the counters now.
 func (q *Queue) Stats() Stats {

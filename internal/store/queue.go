@@ -18,6 +18,7 @@ type Enqueue struct {
 	EightBit    bool
 	UTF8        bool
 	RequireTLS  bool
+	Sign        bool              // by one of our own senders: sign it with the keys of its From domain
 	Account     mailbox.AccountID // the sender here, 0 if none
 	Expires     time.Time
 	Held        bool // every recipient waits for a person from the first

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"posta/internal/mail"
@@ -21,6 +22,7 @@ const recoverPage = 200
 
 // Unconfirmed implements store.Acceptor. What is out of date goes on the way.
 func (s *Store) Unconfirmed(ctx context.Context, id mail.ID, keys []store.ConfirmKey, at time.Time) error {
+	s.unconfirmed.add(keys, micros(at))
 	return s.main.write(ctx, func(t *tx) error {
 		_, err := t.exec("DELETE FROM unconfirmed WHERE hash IN (SELECT hash FROM unconfirmed WHERE at < $1 LIMIT 100)",
 			t.now()-confirmFor.Microseconds())
@@ -44,6 +46,9 @@ func insertUnconfirmed(t *tx, id mail.ID, keys []store.ConfirmKey, at int64) err
 
 // Repeated implements store.Acceptor.
 func (s *Store) Repeated(ctx context.Context, keys []store.ConfirmKey) ([]bool, error) {
+	if found, ok := s.unconfirmed.repeated(keys, s.clock().Add(-confirmFor).UnixMicro()); ok {
+		return found, nil
+	}
 	found := make([]bool, len(keys))
 	err := s.main.read(ctx, func(t *tx) error {
 		since := t.now() - confirmFor.Microseconds()
@@ -76,7 +81,81 @@ func (s *Store) RecoverUnconfirmed(ctx context.Context, since time.Time) (int, e
 		}
 		total, next = total+n, last
 	}
-	return total, nil
+	if s.lock == nil {
+		return total, nil // other nodes write to the table, too
+	}
+	return total, s.unconfirmed.load(ctx, s.main)
+}
+
+// unconfirmedSet holds the rows of unconfirmed in memory where no other process can
+// add one, so that hardly any message asks the table. It is loaded by
+// RecoverUnconfirmed, before the first message.
+type unconfirmedSet struct {
+	mu     sync.Mutex
+	loaded bool
+	at     map[store.ConfirmKey]int64
+}
+
+// maxUnconfirmed bounds the set; beyond it the table is asked.
+const maxUnconfirmed = 100_000
+
+// add keeps keys that are in the table, or about to be.
+func (u *unconfirmedSet) add(keys []store.ConfirmKey, at int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.loaded {
+		return
+	}
+	if len(u.at)+len(keys) > maxUnconfirmed {
+		u.loaded, u.at = false, nil
+		return
+	}
+	for _, k := range keys {
+		u.at[k] = at
+	}
+}
+
+// repeated answers from memory; ok is false where the table must be asked.
+func (u *unconfirmedSet) repeated(keys []store.ConfirmKey, since int64) (found []bool, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.loaded {
+		return nil, false
+	}
+	found = make([]bool, len(keys))
+	for i, k := range keys {
+		at, there := u.at[k]
+		found[i] = there && at >= since
+	}
+	return found, true
+}
+
+// load reads the table.
+func (u *unconfirmedSet) load(ctx context.Context, e engine) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	type row struct {
+		key store.ConfirmKey
+		at  int64
+	}
+	var all []row
+	err := e.read(ctx, func(t *tx) (err error) {
+		all, err = collect(t, func(r *rows, x *row) error {
+			var hash []byte
+			err := r.scan(&hash, &x.at)
+			copy(x.key[:], hash)
+			return err
+		}, "SELECT hash, at FROM unconfirmed LIMIT $1", maxUnconfirmed+1)
+		return err
+	})
+	if err != nil || len(all) > maxUnconfirmed {
+		return err
+	}
+	u.loaded, u.at = true, make(map[store.ConfirmKey]int64, len(all))
+	for _, x := range all {
+		u.at[x.key] = x.at
+	}
+	return nil
 }
 
 // recoverSome does one page of accepts with an id above after.

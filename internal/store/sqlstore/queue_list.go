@@ -16,12 +16,13 @@ const (
 	optEightBit
 	optUTF8
 	optRequireTLS
+	optSign
 )
 
 // queueOptions packs an Enqueue's switches.
 func queueOptions(e *store.Enqueue) int {
 	n := 0
-	for i, on := range [...]bool{e.RetFull, e.EightBit, e.UTF8, e.RequireTLS} {
+	for i, on := range [...]bool{e.RetFull, e.EightBit, e.UTF8, e.RequireTLS, e.Sign} {
 		if on {
 			n |= 1 << i
 		}
@@ -40,7 +41,8 @@ func scanEntry(r *rows, e *store.QueueEntry) error {
 	err := r.scan(append([]any{&e.ID, &e.Message, &e.Group, &e.State, &e.Due, &e.Attempts, &e.Fence, &e.Sending, &e.Last, &e.LastAt, &e.Delayed, &e.Created,
 		&e.Address, &e.Domain, &e.Original, &e.Notify, &e.Kind,
 		&e.ReversePath, &e.Prefix, &e.Skip, &e.EnvID, &options, &e.Account, &e.Expires}, blobTargets(&e.Blob)...)...)
-	e.RetFull, e.EightBit, e.UTF8, e.RequireTLS = options&optRetFull != 0, options&optEightBit != 0, options&optUTF8 != 0, options&optRequireTLS != 0
+	e.RetFull, e.EightBit, e.UTF8 = options&optRetFull != 0, options&optEightBit != 0, options&optUTF8 != 0
+	e.RequireTLS, e.Sign = options&optRequireTLS != 0, options&optSign != 0
 	e.Prefix = bytes.Clone(e.Prefix)
 	return err
 }

@@ -24,6 +24,8 @@ type Store struct {
 	clock func() time.Time
 	wakes *notifier
 	lock  io.Closer // of the data folder; nil in PostgreSQL
+
+	unconfirmed unconfirmedSet
 }
 
 var _ store.Store = (*Store)(nil)

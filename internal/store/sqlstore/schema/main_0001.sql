@@ -194,7 +194,7 @@ CREATE TABLE queue_group (
 	prefix       {bytes} NOT NULL,
 	skip         BIGINT NOT NULL,
 	envid        TEXT NOT NULL,
-	options      SMALLINT NOT NULL, -- 1 RET=FULL, 2 8BITMIME, 4 SMTPUTF8, 8 REQUIRETLS
+	options      SMALLINT NOT NULL, -- 1 RET=FULL, 2 8BITMIME, 4 SMTPUTF8, 8 REQUIRETLS, 16 sign
 	account      BIGINT NOT NULL,
 	expires      BIGINT NOT NULL,
 	created      BIGINT NOT NULL,
