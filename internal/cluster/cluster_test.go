@@ -32,6 +32,7 @@ func TestCluster(t *testing.T) {
 		{"DatabaseAway", testDatabaseAway},
 		{"BucketRefuses", testBucketRefuses},
 		{"NodeKilled", testNodeKilled},
+		{"ReplyLost", testReplyLost},
 		{"LeaseOrphaned", testLeaseOrphaned},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, h) }) {
@@ -65,9 +66,9 @@ func testOneMailbox(t *testing.T, h *house) {
 	l := newLedger()
 	for i := range 3 {
 		msg := letter(ana, fmt.Sprint("uno-", i), 3000)
+		sent := time.Now()
 		h.a.deliver(t, ana, msg)
 		l.add(fmt.Sprint("uno-", i), msg)
-		sent := time.Now()
 		for n := uint32(0); n <= uint32(i); {
 			select {
 			case n = <-news:
@@ -432,6 +433,38 @@ func testNodeKilled(t *testing.T, h *house) {
 	}
 	h.a.start(t)
 	l.check(t, h.a.read(t, user))
+}
+
+// A node dies between a commit and its 250. The client reads no reply and, when
+// the node is back, sends the message again, to the other one: nobody has it
+// twice. (A client that is faster than the restart is not recognised: no node
+// knows then that another has died.)
+func testReplyLost(t *testing.T, h *house) {
+	user := h.account(t, "duda")
+	h.a.stop(t)
+	h.a.start(t, "store.committed=kill:40")
+	l := newLedger()
+	s := sender{nodes: []*node{h.a}}
+	defer s.close()
+	for i := 0; ; i++ {
+		subject := fmt.Sprint("duda-", i)
+		msg := letter(user, subject, 2000)
+		err := s.attempt(t.Context(), user, msg)
+		l.add(subject, msg)
+		if err == nil {
+			continue
+		}
+		h.a.died()
+		t.Logf("died after %d messages", i)
+		h.a.start(t)
+		again := sender{nodes: []*node{h.b}}
+		defer again.close()
+		if err := again.attempt(t.Context(), user, msg); err != nil {
+			t.Error(err)
+		}
+		break
+	}
+	h.checkBoth(t, user, l)
 }
 
 // A node dies while it delivers. When its lease is over, the other node

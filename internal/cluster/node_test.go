@@ -56,10 +56,12 @@ func (h *house) newNode(t testing.TB, name string) *node {
 	return n
 }
 
-// start runs the server and waits until it is ready.
-func (n *node) start(t testing.TB) {
+// start runs the server and waits until it is ready. It is killed at failpoints
+// such as "store.committed=kill:3".
+func (n *node) start(t testing.TB, failpoints ...string) {
 	t.Helper()
 	cmd := exec.Command(n.h.bin, "--config", n.config, "serve")
+	cmd.Env = append(os.Environ(), "POSTA_FAILPOINTS="+strings.Join(failpoints, ","))
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +88,11 @@ func (n *node) kill(t testing.TB) {
 	if err := n.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	n.died()
+}
+
+// died waits for the end of a process that was killed.
+func (n *node) died() {
 	<-n.log.done
 	_ = n.cmd.Wait() // it says "killed"
 	n.cmd = nil
