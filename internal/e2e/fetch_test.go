@@ -3,11 +3,8 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -103,40 +100,5 @@ received = false
 			intact(t, &stored{raw: text}, "\n\n"+thorny) // its own field is the last of the header
 			h.expect(t, ana, "\n")
 		})
-	}
-}
-
-// publicDir is a temporary folder that other users may look into.
-func publicDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "posta-e2e-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// giveAway gives a folder and what is in it to another user.
-func giveAway(t *testing.T, dir, name string) {
-	t.Helper()
-	u, err := user.Lookup(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, uerr := strconv.Atoi(u.Uid)
-	gid, gerr := strconv.Atoi(u.Gid)
-	werr := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Chown(path, uid, gid))
-	})
-	if err := errors.Join(uerr, gerr, werr); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -45,7 +45,10 @@ var buildDir string
 
 func TestMain(m *testing.M) {
 	var err error
-	if buildDir, err = os.MkdirTemp("", "posta-e2e-"); err != nil {
+	if buildDir, err = os.MkdirTemp("", "posta-e2e-"); err == nil {
+		err = os.Chmod(buildDir, 0o755) // the program is run by others too
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -70,6 +73,7 @@ var binary = sync.OnceValues(func() (string, error) {
 // house is one running server with what belongs to it.
 type house struct {
 	bin, dir string
+	user     string            // whom the server becomes, when root runs the test
 	config   string            // file
 	ca       string            // PEM file of the authority that vouches for our certificate
 	roots    *x509.CertPool    // the same
@@ -90,7 +94,11 @@ func newHouse(t *testing.T, extra string, records ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{bin: bin, dir: t.TempDir(), password: map[string]string{luis: luisPassword}}
+	h := &house{bin: bin, dir: publicDir(t), password: map[string]string{luis: luisPassword}}
+	if os.Getuid() == 0 {
+		h.user = "nobody"
+		giveAway(t, h.dir, h.user)
+	}
 	h.config = filepath.Join(h.dir, "posta.toml")
 	h.certificates(t)
 	h.dns = newNameServer(t)
@@ -139,7 +147,10 @@ func (h *house) settle(t *testing.T) {
 		Address, Password string
 		Records           []struct{ Name, Type, Value string }
 	}
-	text := h.posta(t, "", "--data", h.path("data"), "--json", "quickstart", ana, "--ip", "127.0.0.1")
+	text, status := h.try(t, h.user, "", "--data", h.path("data"), "--json", "quickstart", ana, "--ip", "127.0.0.1")
+	if status != 0 {
+		t.Fatalf("quickstart: exit status %d\n%s", status, text)
+	}
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
 		t.Fatalf("quickstart: %v\n%s", err, text)
 	}
@@ -149,6 +160,9 @@ func (h *house) settle(t *testing.T) {
 	h.password[ana] = out.Password
 	for _, r := range out.Records {
 		h.dns.publish(t, record(r.Name, r.Type, r.Value))
+	}
+	if err := os.WriteFile(h.config, []byte(h.settings()), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	h.posta(t, h.password[luis]+"\n", "account", "add", luis, "--password-file", "-")
 }
@@ -170,18 +184,21 @@ func (h *house) settings() string {
 // posta gives a command and returns what it printed; it must succeed.
 func (h *house) posta(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	out, status := h.try(t, stdin, args...)
+	out, status := h.try(t, "", stdin, args...)
 	if status != 0 {
 		t.Fatalf("posta %s: exit status %d\n%s", strings.Join(args, " "), status, out)
 	}
 	return out
 }
 
-// try is posta with its exit status.
-func (h *house) try(t *testing.T, stdin string, args ...string) (string, int) {
+// try is posta with its exit status, given as another user unless as is "".
+func (h *house) try(t *testing.T, as, stdin string, args ...string) (string, int) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), h.bin, append([]string{"--config", h.config, "--lang", "en"}, args...)...)
 	c.Dir, c.Stdin = h.dir, strings.NewReader(stdin)
+	if as != "" {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, as)}
+	}
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	out, err := c.Output()

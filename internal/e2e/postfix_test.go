@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -128,7 +127,6 @@ func startPostfix(t *testing.T, port string, h *house) *postfix {
 		t.Fatal(err)
 	}
 	c := exec.Command(program, "-c", filepath.Join(p.dir, "etc"), "start-fg")
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends its children by their group
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	c.WaitDelay = 10 * time.Second
@@ -138,7 +136,9 @@ func startPostfix(t *testing.T, port string, h *house) *postfix {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
+		if out, err := exec.Command(program, "-c", filepath.Join(p.dir, "etc"), "stop").CombinedOutput(); err != nil {
+			t.Errorf("postfix stop: %v\n%s", err, out)
+		}
 		select {
 		case <-ended:
 		case <-time.After(20 * time.Second):
