@@ -1,7 +1,7 @@
 #!/bin/bash
 # Posta for the load programs, like the scripts of the other servers beside them:
 # posta.sh config | start | stop | clean | data | cgroup
-# Ports: 10125 SMTP, 10187 submission (STARTTLS), 10124 LMTP, 10143 IMAP (TLS on
+# Ports with BASE=101: 10125 SMTP, 10187 submission (STARTTLS), 10124 LMTP, 10143 IMAP (TLS on
 # 10193). It has the accounts u000…@$DOMAIN with the password $PASS and asks the
 # DNS at $DNS (dnsstub). Build it first: CGO_ENABLED=0 go build -o $POSTA ./cmd/posta
 set -eu
@@ -14,12 +14,13 @@ SINK=${SINK:-127.0.0.1:2600}
 POSTA=${POSTA:-$BENCH/posta-bin}
 # RUNNER is put before the server's command, e.g. "ip netns exec bench".
 RUNNER=${RUNNER:-}
-P=$BENCH/posta
+BASE=${BASE:-101}
+P=$BENCH/posta$BASE
 
 cgroup() {
 	for base in /sys/fs/cgroup/cpuacct /sys/fs/cgroup; do
-		if [ -w $base ] && mkdir -p "$base/bench-posta" 2>/dev/null && [ -e "$base/bench-posta/cgroup.procs" ]; then
-			echo "$base/bench-posta"
+		if [ -w $base ] && mkdir -p "$base/bench-posta$BASE" 2>/dev/null && [ -e "$base/bench-posta$BASE/cgroup.procs" ]; then
+			echo "$base/bench-posta$BASE"
 			return
 		fi
 	done
@@ -32,14 +33,14 @@ config() {
 		data = "$P/data"
 		user = "root"
 		[listen]
-		smtp = "127.0.0.1:10125"
-		submission = "127.0.0.1:10187"
+		smtp = "127.0.0.1:${BASE}25"
+		submission = "127.0.0.1:${BASE}87"
 		submissions = ""
-		lmtp = "127.0.0.1:10124"
-		imap = "127.0.0.1:10143"
-		imaps = "127.0.0.1:10193"
+		lmtp = "127.0.0.1:${BASE}24"
+		imap = "127.0.0.1:${BASE}43"
+		imaps = "127.0.0.1:${BASE}93"
 		pop3s = ""
-		http = "127.0.0.1:10180"
+		http = "127.0.0.1:${BASE}80"
 		[dns]
 		servers = ["$DNS"]
 		[queue]
@@ -61,7 +62,7 @@ start)
 	sh -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$(cgroup)" $RUNNER "$POSTA" --config "$P/posta.toml" serve </dev/null >"$P/log" 2>&1 &
 	echo $! >"$P/pid"
 	for _ in $(seq 200); do
-		$RUNNER curl -sf http://127.0.0.1:10180/readyz >/dev/null && exit
+		$RUNNER curl -sf http://127.0.0.1:${BASE}80/readyz >/dev/null && exit
 		sleep 0.05
 	done
 	cat "$P/log" >&2
