@@ -110,23 +110,23 @@ func (s *Store) LatestTraces(ctx context.Context, before time.Time, limit int) (
 	return all[:min(len(all), page(limit))], err
 }
 
-// FindTraces implements store.Traces. The index is parted by days, so that
-// writing stays local and a day is forgotten in one stretch: a look-up asks each
-// day in turn.
+// FindTraces implements store.Traces. The index is in parts, so that writing stays
+// local: a look-up asks each part in turn, the newest first. What was projected
+// twice after a crash stands in two parts and is told once.
 func (s *Store) FindTraces(ctx context.Context, key string, limit int) ([]mail.ID, error) {
 	key, limit = strings.ToLower(key), page(limit)
 	var out []mail.ID
 	err := s.side.read(ctx, func(t *tx) error {
 		out = nil
-		for day := int64(math.MaxInt64); len(out) < limit; {
-			err := t.row("SELECT day FROM trace_key WHERE day < $1 ORDER BY day DESC LIMIT 1", day).scan(&day)
+		for part := int64(math.MaxInt64); len(out) < limit; {
+			err := t.row("SELECT part FROM trace_key WHERE part < $1 ORDER BY part DESC LIMIT 1", part).scan(&part)
 			if errors.Is(err, store.ErrNotFound) {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			ids, err := findTerm(t, day, key, limit-len(out))
+			ids, err := findTerm(t, part, key, limit-len(out))
 			if err != nil {
 				return err
 			}
@@ -134,17 +134,18 @@ func (s *Store) FindTraces(ctx context.Context, key string, limit int) ([]mail.I
 		}
 		return nil
 	})
-	return out, err
+	slices.SortFunc(out, func(a, b mail.ID) int { return bytes.Compare(b[:], a[:]) })
+	return slices.Compact(out), err
 }
 
-// findTerm looks one day up: a term, or for "@domain" all terms of the domain.
-func findTerm(t *tx, day int64, key string, limit int) ([]mail.ID, error) {
+// findTerm looks one part up: a term, or for "@domain" all terms of the domain.
+func findTerm(t *tx, part int64, key string, limit int) ([]mail.ID, error) {
 	term := termOf(key)
 	if domain, ok := strings.CutPrefix(key, "@"); ok {
-		return collect(t, one[mail.ID], "SELECT DISTINCT accept FROM trace_key WHERE day = $1 AND term >= $2 AND term < $3 ORDER BY accept DESC LIMIT $4",
-			day, domain+"@", domain+"A", limit) // "A" follows "@"
+		return collect(t, one[mail.ID], "SELECT DISTINCT accept FROM trace_key WHERE part = $1 AND term >= $2 AND term < $3 ORDER BY accept DESC LIMIT $4",
+			part, domain+"@", domain+"A", limit) // "A" follows "@"
 	}
-	return collect(t, one[mail.ID], "SELECT accept FROM trace_key WHERE day = $1 AND term = $2 ORDER BY accept DESC LIMIT $3", day, term, limit)
+	return collect(t, one[mail.ID], "SELECT accept FROM trace_key WHERE part = $1 AND term = $2 ORDER BY accept DESC LIMIT $3", part, term, limit)
 }
 
 // DropTraces implements store.Traces. It works in steps.
@@ -170,7 +171,7 @@ func (s *Store) DropTraces(ctx context.Context, before time.Time) error {
 	if err := s.stripAccepted(ctx, gone, end); err != nil {
 		return err
 	}
-	return s.dropKeys(ctx, dayOf(day))
+	return s.dropKeys(ctx, partOf(day, 0))
 }
 
 // stripAccepted takes the traces from the rows in [from, to).
@@ -214,17 +215,17 @@ func drain(ctx context.Context, e engine, q string, args ...any) error {
 func (s *Store) dropKeys(ctx context.Context, before int64) error {
 	for n := int64(1); n > 0; {
 		err := s.side.write(ctx, func(t *tx) error {
-			var day int64
+			var part int64
 			var term string
 			var id mail.ID
 			n = 0
-			err := t.row("SELECT day, term, accept FROM trace_key WHERE day < $1 ORDER BY day, term, accept LIMIT 1 OFFSET $2", before, 5*step).scan(&day, &term, &id)
+			err := t.row("SELECT part, term, accept FROM trace_key WHERE part < $1 ORDER BY part, term, accept LIMIT 1 OFFSET $2", before, 5*step).scan(&part, &term, &id)
 			if errors.Is(err, store.ErrNotFound) {
-				_, err = t.exec("DELETE FROM trace_key WHERE day < $1", before)
+				_, err = t.exec("DELETE FROM trace_key WHERE part < $1", before)
 				return err
 			}
 			if err == nil {
-				n, err = t.exec("DELETE FROM trace_key WHERE (day, term, accept) < ($1, $2, $3)", day, term, id)
+				n, err = t.exec("DELETE FROM trace_key WHERE (part, term, accept) < ($1, $2, $3)", part, term, id)
 			}
 			return err
 		})
@@ -251,18 +252,22 @@ func firstID(at time.Time) (id mail.ID) {
 // lastID is above every id.
 var lastID = mail.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// dayOf is the number of a UTC day, by which keys are parted.
-func dayOf(at time.Time) int64 { return at.Unix() / (24 * 60 * 60) }
+// secondsOfDay is how many parts a day can have.
+const secondsOfDay = 24 * 60 * 60
+
+// partOf is the part of an id made at a moment, in a part that began at a second
+// of its day.
+func partOf(at time.Time, second int64) int64 { return at.Unix()/secondsOfDay*secondsOfDay + second }
 
 // term is one row of the index.
 type term struct {
-	day  int64
+	part int64
 	text string
 	id   mail.ID
 }
 
 func (a term) compare(b term) int {
-	return cmp.Or(cmp.Compare(a.day, b.day), strings.Compare(a.text, b.text), bytes.Compare(a.id[:], b.id[:]))
+	return cmp.Or(cmp.Compare(a.part, b.part), strings.Compare(a.text, b.text), bytes.Compare(a.id[:], b.id[:]))
 }
 
 // termOf is a key as the index has it: an address with its domain in front, so
@@ -276,11 +281,11 @@ func termOf(key string) string {
 
 // termsOf gives the rows by which a record is found.
 func termsOf(id mail.ID, keys []string) []term {
-	day := dayOf(id.Time())
+	part := partOf(id.Time(), 0)
 	out := make([]term, 0, len(keys))
 	for _, k := range keys {
 		if k != "" && len(k) <= maxTermBytes && utf8.ValidString(k) && strings.IndexByte(k, 0) < 0 {
-			out = append(out, term{day, termOf(k), id})
+			out = append(out, term{part, termOf(k), id})
 		}
 	}
 	return out[:min(len(out), maxTerms)]

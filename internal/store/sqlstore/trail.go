@@ -33,6 +33,9 @@ type trail struct {
 	behind  bool    // accepted from reread on is to be read again
 	reread  mail.ID // lowest
 
+	partSecond int64 // owned by the goroutine, as is partCount; see part
+	partCount  int
+
 	dropped atomic.Int64
 	poke    chan struct{}
 	flushes chan chan error
@@ -236,6 +239,10 @@ func (w *trail) putBack(b trailBatch) {
 // written together, and in transactions of bounded size.
 func (w *trail) project(ctx context.Context, b trailBatch) error {
 	const rows = 5 * step
+	second := w.part(b.count)
+	for i := range b.terms {
+		b.terms[i].part += second - b.terms[i].part%secondsOfDay
+	}
 	slices.SortFunc(b.terms, term.compare)
 	for chunk := range slices.Chunk(b.refused, rows/2) {
 		err := w.side.write(ctx, func(t *tx) error {
@@ -263,6 +270,19 @@ func (w *trail) project(ctx context.Context, b trailBatch) error {
 	return w.side.write(ctx, func(t *tx) error { return setProgress(t, progressAccepted, b.last) })
 }
 
+// partRecords is how many records share a part of the index: so many that a search
+// asks few parts, so few that a part's pages are written often, not at random.
+const partRecords = 8192
+
+// part is the part that a batch of n records goes to, as the second of the day at
+// which it began.
+func (w *trail) part(n int) int64 {
+	if w.partCount += n; w.partCount > partRecords || w.partCount == n {
+		w.partSecond, w.partCount = time.Now().Unix()%secondsOfDay, n
+	}
+	return w.partSecond
+}
+
 // termGroup is how many rows one statement inserts: the cost of a statement is
 // that of several rows.
 const termGroup = 40
@@ -272,7 +292,7 @@ var insertGroup = insertTermRows(termGroup)
 
 func insertTermRows(n int) string {
 	var q strings.Builder
-	q.WriteString("INSERT INTO trace_key (day, term, accept) VALUES ")
+	q.WriteString("INSERT INTO trace_key (part, term, accept) VALUES ")
 	for i := range n {
 		if i > 0 {
 			q.WriteString(", ")
@@ -293,7 +313,7 @@ func insertTerms(t *tx, terms []term) error {
 		}
 		args = args[:0]
 		for _, k := range group {
-			args = append(args, k.day, k.text, k.id)
+			args = append(args, k.part, k.text, k.id)
 		}
 		if _, err := t.exec(q, args...); err != nil {
 			return err

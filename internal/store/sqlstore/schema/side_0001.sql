@@ -8,13 +8,14 @@ CREATE TABLE refused (
 	body  {bytes} NOT NULL
 ) {clustered};
 
--- Parted by days: what is written together lies together, and a day is forgotten
+-- In parts of some thousand records: what is written together lies together, so
+-- that a row costs the same however many there are, and a day is forgotten
 -- in one stretch.
 CREATE TABLE trace_key (
-	day    BIGINT NOT NULL, -- days since 1970 (UTC) of the id
+	part   BIGINT NOT NULL, -- days since 1970 (UTC) of the id, and the second at which the part began
 	term   TEXT COLLATE {octets} NOT NULL, -- an address as domain@local
 	accept {bytes} NOT NULL, -- id in accepted or refused
-	PRIMARY KEY (day, term, accept)
+	PRIMARY KEY (part, term, accept)
 ) {clustered};
 
 -- How far accepted has been projected: one row, name 'accepted'.
