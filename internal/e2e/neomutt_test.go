@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,9 @@ INBOX
 	h.deliver(t, ana, luis, letter(ana, luis, "borrar", "cuatro\n"))
 	h.deliver(t, ana, luis, letter(ana, luis, "guardar", "cinco\n"))
 	// Reading needs a terminal: script(1) makes one.
+	if runtime.GOOS != "linux" {
+		missing(t, "script is not that of util-linux")
+	}
 	keys := `<tag-pattern>~s borrar<enter><tag-prefix><delete-message>` +
 		`<tag-pattern>~s leer<enter><tag-prefix><clear-flag>N<tag-prefix><flag-message><untag-pattern>.<enter>` +
 		`<tag-pattern>~s guardar<enter><tag-prefix><save-message>+Archivo<enter>` +
