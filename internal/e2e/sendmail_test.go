@@ -57,18 +57,21 @@ func TestSendmail(t *testing.T) {
 	if got := find(t, all, "nadie").header("Return-Path"); got != "<>" {
 		t.Errorf("Return-Path %q", got)
 	}
-	h.expect(t, ana, `
+	const want = `
 INBOX
   de la cabecera () 1038 1ff7a795
   cron () 5 3e01ce33
   nadie () 5 04c25c66
    () 12 86a76a88
   dialogo () 6 c7c9d044
-`)
+`
+	h.expect(t, ana, want)
 	h.expect(t, luis, `
 INBOX
   de la cabecera () 1038 1ff7a795
 `)
 	h.stop(t)
 	call(75, "Subject: parado\n\nno\n", "sendmail", ana)
+	h.start(t)
+	h.expect(t, ana, want) // all of it, and nothing of what was put off
 }
