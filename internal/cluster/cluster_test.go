@@ -390,7 +390,8 @@ func testBucketRefuses(t *testing.T, h *house) {
 }
 
 // A node dies in the middle of its work. All that it acknowledged is at the
-// other node; what it did not acknowledge can be sent again there.
+// other node; what it did not acknowledge is sent again there once the node is
+// back (testReplyLost says why not before).
 func testNodeKilled(t *testing.T, h *house) {
 	const senders = 8
 	user := h.account(t, "muerte")
@@ -423,6 +424,7 @@ func testNodeKilled(t *testing.T, h *house) {
 	}
 	l.check(t, h.b.read(t, user))
 	h.sound(t)
+	h.a.start(t)
 	again := sender{nodes: []*node{h.b}}
 	defer again.close()
 	for subject, msg := range unsure.sent {
@@ -431,7 +433,6 @@ func testNodeKilled(t *testing.T, h *house) {
 		}
 		l.add(subject, msg)
 	}
-	h.a.start(t)
 	l.check(t, h.a.read(t, user))
 }
 
