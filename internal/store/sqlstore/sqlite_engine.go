@@ -51,7 +51,8 @@ func newSQLite(o sqliteOptions) (*sqliteEngine, error) {
 		readers: newReaders(o.path, o.clock),
 		quit:    make(chan struct{}),
 		writer: &sqliteWriter{
-			conn: conn, counts: newCounters(), seqs: rowSequences{}, clock: o.clock, wakes: o.wakes, fail: o.fail,
+			pause: time.NewTimer(time.Hour),
+			conn:  conn, counts: newCounters(), seqs: rowSequences{}, clock: o.clock, wakes: o.wakes, fail: o.fail,
 			wal:  &walKeeper{conn: keeper, path: o.path + "-wal", done: make(chan struct{})},
 			ops:  make(chan *op, maxGroupOps),
 			done: make(chan struct{}),

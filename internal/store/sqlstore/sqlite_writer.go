@@ -31,6 +31,8 @@ type sqliteWriter struct {
 	ops  chan *op
 	done chan struct{}
 
+	pause   *time.Timer
+	last    int   // operations of the group before
 	ran     []*op // of the group in hand, waiting for the commit
 	careful bool  // the group has savepoints, since one of it failed after writing
 }
@@ -108,11 +110,14 @@ func (w *sqliteWriter) group(first *op) {
 		}
 		o = w.waiting()
 	}
+	w.last = len(w.ran)
 	w.commit()
 }
 
 // waiting takes the next operation if there is one. Those who were answered by
-// the last commit get one chance to run and to come back.
+// the last commit get one chance to run and to come back; and while the last group
+// was a large one, so that others are on their way, they get a moment: a commit
+// costs as much as several operations, and their pages are shared.
 func (w *sqliteWriter) waiting() *op {
 	for range 2 {
 		select {
@@ -122,8 +127,25 @@ func (w *sqliteWriter) waiting() *op {
 			runtime.Gosched()
 		}
 	}
-	return nil
+	if w.last < busyGroup || len(w.ran) >= w.last {
+		return nil
+	}
+	w.pause.Reset(gatherTime)
+	defer w.pause.Stop()
+	select {
+	case o := <-w.ops:
+		return o
+	case <-w.pause.C:
+		return nil
+	}
 }
+
+// busyGroup is how many operations make a group that the next one waits for, and
+// gatherTime how long: much less than the sync that follows.
+const (
+	busyGroup  = 4
+	gatherTime = 200 * time.Microsecond
+)
 
 // apply runs one operation inside the group's transaction; false means that the
 // group is over. An operation that fails before it has written leaves nothing
