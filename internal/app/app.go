@@ -167,7 +167,7 @@ func (s *server) join(ctx context.Context) (err error) {
 	level, _ := policy.ParseLevel(cfg.Policy.Level) // checked with the configuration
 	s.in = intake.New(intake.Config{
 		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Level: level, Trusted: s.trust,
-		OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir),
+		OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir), Shared: cfg.Store.PostgreSQL != "",
 		Now: s.opt.Now, Log: s.log,
 	}, s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	if err := s.recoverUnconfirmed(ctx); err != nil {
@@ -202,6 +202,9 @@ func (s *server) certConfig() certs.Config {
 // recoverUnconfirmed treats the accepts of the minutes before an unclean end as
 // those whose 250 may not have been read: no session outlives its idle limit.
 func (s *server) recoverUnconfirmed(ctx context.Context) error {
+	if s.cfg.Store.PostgreSQL != "" {
+		return nil // said with each accept, since other nodes live on
+	}
 	n, err := s.state.Store.RecoverUnconfirmed(ctx, s.opt.Now().Add(-15*time.Minute))
 	if err != nil {
 		return fmt.Errorf("unconfirmed accepts: %w", err)

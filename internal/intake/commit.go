@@ -182,7 +182,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 		sum = k.spool.sum()
 	}
 	now := in.cfg.Now()
-	a := &store.Accept{ID: e.ID, Confirm: keys}
+	a := &store.Accept{ID: e.ID, Confirm: keys, Unread: in.cfg.Shared}
 	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: k.spool.size, SHA256: sum}
 	var out store.Enqueue
 	for _, ef := range filing.File(k.tx.view, e, verdicts) {
@@ -261,14 +261,28 @@ func (in *Intake) commit(ctx context.Context, a *store.Accept, body blob.Body) (
 	if !errors.Is(err, store.ErrUnknown) {
 		return placed, err
 	}
-	there, askErr := in.store.Accepted(ctx, a.ID)
-	if askErr != nil {
-		return nil, errors.Join(err, askErr)
-	}
-	if there {
+	if in.waitAccepted(ctx, a.ID) {
 		return nil, nil
 	}
 	return nil, store.ErrTemporary
+}
+
+// waitAccepted asks whether an accept was committed until the database answers or
+// the time for our reply is over: a wrong no would let the client's repeat be
+// placed a second time.
+func (in *Intake) waitAccepted(ctx context.Context, id mail.ID) bool {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		there, err := in.store.Accepted(ctx, id)
+		if err == nil {
+			return there
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			in.cfg.Log.ErrorContext(ctx, "not known whether an accept was committed", "id", id.String(), "err", err)
+			return false
+		}
+	}
 }
 
 // acceptRecord says beside the bytes where the message belongs.

@@ -240,7 +240,12 @@ func (s *session) Notice(n smtpserver.Notice) {
 }
 
 // Delivered: the client read our 250, so a repeat would be a new message.
-func (s *session) Delivered() { s.last = nil }
+func (s *session) Delivered() {
+	if s.last != nil && s.in.cfg.Shared {
+		s.in.store.Confirmed(s.last.keys)
+	}
+	s.last = nil
+}
 
 // Reset ends a transaction that did not end in acceptance.
 func (s *session) Reset(context.Context) {
@@ -272,6 +277,9 @@ func (s *session) Close(ctx context.Context, why smtpserver.CloseReason) {
 	s.judge.end()
 	if s.last == nil || !why.Unconfirmed {
 		return
+	}
+	if s.in.cfg.Shared {
+		return // it was said with the accept
 	}
 	err := s.in.store.Unconfirmed(ctx, s.last.id, s.last.keys, s.in.cfg.Now())
 	if err != nil {

@@ -23,6 +23,10 @@ type Accept struct {
 	// (RFC 1047, DESIGN §2.7): a hash of client class, reverse-path, recipient
 	// and byte hash for each accepted recipient.
 	Confirm []ConfirmKey
+	// Unread makes the keys unconfirmed from the first, in the same transaction,
+	// until Confirmed: where many nodes share a store, another one must recognise a
+	// repeat though we died before anybody could say so.
+	Unread bool
 
 	// FinishQueue, when set, ends the queue work that this message answers (a
 	// DSN) in the same transaction.
@@ -91,6 +95,10 @@ type Acceptor interface {
 	// Unconfirmed remembers for five days that it is not known whether the client
 	// read our 250.
 	Unconfirmed(ctx context.Context, id mail.ID, keys []ConfirmKey, at time.Time) error
+	// Confirmed takes keys back that Unread made unconfirmed: the client has read our
+	// 250. It does not wait; a crash may lose it, which only makes a repeat of the
+	// same bytes within five days count as one.
+	Confirmed(keys []ConfirmKey)
 	// Repeated tells which keys belong to an unconfirmed accept.
 	Repeated(ctx context.Context, keys []ConfirmKey) ([]bool, error)
 	// RecoverUnconfirmed is called once at start: every accept after since whose

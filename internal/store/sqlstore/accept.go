@@ -18,14 +18,23 @@ func (s *Store) Accept(ctx context.Context, a *store.Accept) ([]store.Placed, er
 		return nil, err
 	}
 	var placed []store.Placed
+	read := s.confirmed.take()
 	err = s.main.write(ctx, func(t *tx) (err error) {
 		if placed, err = s.accept(t, a, words); err == nil && a.Trace != nil {
 			t.afterCommit(func() { s.trail.accepted(a.ID, a.Trace.Keys) })
 		}
+		if err == nil {
+			err = dropConfirmed(t, read)
+		}
 		return err
 	})
 	if err != nil {
+		s.confirmed.put(read)
 		return nil, err
+	}
+	s.unconfirmed.remove(read)
+	if a.Unread {
+		s.unconfirmed.add(a.Confirm, micros(s.clock()))
 	}
 	return placed, nil
 }
@@ -66,7 +75,7 @@ func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, 
 		name string
 		do   func() error
 	}{
-		{"store.accept.record", func() error { return recordAccept(t, a) }},
+		{"store.accept.record", func() error { return s.recordAccept(t, a) }},
 		{"store.accept.blob", func() error { return insertBlob(t, a) }},
 		{"store.accept.deliver", nil}, // below: it has a result
 		{"store.accept.enqueue", func() error { return enqueue(t, a) }},
@@ -92,9 +101,14 @@ func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, 
 
 // recordAccept writes the row that says the accept was committed; ErrExists when
 // it was before.
-func recordAccept(t *tx, a *store.Accept) error {
+func (s *Store) recordAccept(t *tx, a *store.Accept) error {
 	if a.ID.IsZero() {
 		return nil
+	}
+	if a.Unread {
+		if err := insertUnconfirmed(t, a.ID, a.Confirm, t.now()); err != nil {
+			return err
+		}
 	}
 	var body []byte
 	var terms string

@@ -35,7 +35,7 @@ func (s *Store) Unconfirmed(ctx context.Context, id mail.ID, keys []store.Confir
 
 func insertUnconfirmed(t *tx, id mail.ID, keys []store.ConfirmKey, at int64) error {
 	for _, k := range keys {
-		_, err := t.exec(`INSERT INTO unconfirmed (hash, accept, at) VALUES ($1, $2, $3)
+		err := t.later(nil, `INSERT INTO unconfirmed (hash, accept, at) VALUES ($1, $2, $3)
 			ON CONFLICT (hash) DO UPDATE SET accept = excluded.accept, at = excluded.at`, k, id, at)
 		if err != nil {
 			return err
@@ -87,6 +87,51 @@ func (s *Store) RecoverUnconfirmed(ctx context.Context, since time.Time) (int, e
 	return total, s.unconfirmed.load(ctx, s.main)
 }
 
+// Confirmed implements store.Acceptor. The rows go with the next accept.
+func (s *Store) Confirmed(keys []store.ConfirmKey) {
+	s.confirmed.mu.Lock()
+	defer s.confirmed.mu.Unlock()
+	if len(s.confirmed.keys) < maxConfirmed {
+		s.confirmed.keys = append(s.confirmed.keys, keys...)
+	}
+}
+
+// maxConfirmed bounds what waits; what is beyond stays unconfirmed until it is out
+// of date.
+const maxConfirmed = 10_000
+
+// confirmedKeys wait to be deleted.
+type confirmedKeys struct {
+	mu   sync.Mutex
+	keys []store.ConfirmKey
+}
+
+// take gives up to a step of the keys; put gives them back.
+func (c *confirmedKeys) take() []store.ConfirmKey {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := min(len(c.keys), step)
+	out := c.keys[:n:n]
+	c.keys = c.keys[n:]
+	return out
+}
+
+func (c *confirmedKeys) put(keys []store.ConfirmKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keys = append(c.keys, keys...)
+}
+
+// dropConfirmed deletes the rows of keys.
+func dropConfirmed(t *tx, keys []store.ConfirmKey) error {
+	for _, k := range keys {
+		if err := t.later(nil, "DELETE FROM unconfirmed WHERE hash = $1", k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unconfirmedSet holds the rows of unconfirmed in memory where no other process can
 // add one, so that hardly any message asks the table. It is loaded by
 // RecoverUnconfirmed, before the first message.
@@ -112,6 +157,15 @@ func (u *unconfirmedSet) add(keys []store.ConfirmKey, at int64) {
 	}
 	for _, k := range keys {
 		u.at[k] = at
+	}
+}
+
+// remove forgets keys that are no longer in the table.
+func (u *unconfirmedSet) remove(keys []store.ConfirmKey) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, k := range keys {
+		delete(u.at, k)
 	}
 }
 

@@ -26,6 +26,7 @@ type Store struct {
 	lock  io.Closer // of the data folder; nil in PostgreSQL
 
 	unconfirmed unconfirmedSet
+	confirmed   confirmedKeys
 }
 
 var _ store.Store = (*Store)(nil)

@@ -187,6 +187,17 @@ func testConfirm(t *testing.T, a, b store.Store) {
 	}
 	repeated(3, true)
 	repeated(4, false)
+
+	// Unconfirmed from the first, until the client has read our reply; that is
+	// written with the next accept.
+	_, err := a.Accept(t.Context(), &store.Accept{ID: mail.NewID(now), Blob: letter(10), Confirm: keys(5), Unread: true, Deliveries: []store.Delivery{into(ana, store.Target{Role: mailbox.Inbox})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeated(5, true)
+	a.Confirmed(keys(5))
+	accept(6, now)
+	repeated(5, false)
 }
 
 func testSubscribe(t *testing.T, a, b store.Store) {
