@@ -42,7 +42,7 @@ type Config struct {
 	Lists    []string         // blocklist zones to ask; none is fine
 	MaxHops  int              // Received fields; 0 means 50
 	Shared   bool             // other nodes use the same store
-	TempDir  string           // for messages above 1 MiB; "" is the system's
+	TempDir  string           // for messages above 256 KiB; "" is the system's
 	Judge    time.Duration    // the longest wait for DNS in judging; 0 means 10 s
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger     // nil discards

@@ -13,7 +13,7 @@ import (
 // inMemory is the size up to which a message is held in memory; a larger one
 // goes to a temporary file, so that a hundred sessions with 150 MiB each cost
 // disk and not memory.
-const inMemory = 1 << 20
+const inMemory = 256 << 10
 
 // spool takes the bytes of one message. Its file, if it has one, is unlinked as
 // soon as it is made: a crash leaves nothing behind.
@@ -94,7 +94,7 @@ func (s *spool) free() {
 	}
 	if s.mem != nil {
 		*s.mem = (*s.mem)[:0]
-		buffers.Put(s.mem)
+		buffers.Put(s.mem) // at most about inMemory large
 		s.mem = nil
 	}
 }
