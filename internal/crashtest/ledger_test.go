@@ -129,10 +129,11 @@ func (l *ledger) count() map[fate]int {
 	return out
 }
 
-// await waits until n letters are acknowledged, or for so long.
-func (l *ledger) await(n int, atMost time.Duration) bool {
+// await waits until n letters are acknowledged, for so long or until the server
+// is dead.
+func (l *ledger) await(s *server, n int, atMost time.Duration) bool {
 	for end := time.Now().Add(atMost); l.count()[kept] < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+		if time.Now().After(end) || s.dead() {
 			return false
 		}
 	}

@@ -160,3 +160,24 @@ func (l *load) mailbox(name string) {
 		}
 	})
 }
+
+// hears waits until a refusal was heard some times.
+func (l *load) hears(code string, atMost time.Duration) bool {
+	const often = 3
+	for end := time.Now().Add(atMost); time.Now().Before(end) && !l.s.dead(); time.Sleep(5 * time.Millisecond) {
+		l.mu.Lock()
+		n := l.said[code]
+		l.mu.Unlock()
+		if n >= often {
+			return true
+		}
+	}
+	return false
+}
+
+// forget begins to count replies anew.
+func (l *load) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.said)
+}

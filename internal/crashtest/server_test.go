@@ -123,6 +123,15 @@ func (s *server) kill() {
 	<-s.ended
 }
 
+func (s *server) dead() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // awaitEnd waits for a death that a failpoint was to bring.
 func (s *server) awaitEnd(atMost time.Duration) {
 	s.t.Helper()
