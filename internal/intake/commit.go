@@ -25,7 +25,7 @@ const lifetime = 5 * 24 * time.Hour
 // Commit judges the whole message, files it and makes all of it durable, then
 // answers (DESIGN §2.5).
 func (k *sink) Commit(ctx context.Context) []smtp.Reply {
-	defer k.spool.free()
+	defer k.end()
 	in, e := k.s.in, k.env
 	began := in.cfg.Now()
 	defer func() { in.counts.timed(began, in.cfg.Now()) }()

@@ -34,14 +34,42 @@ type eventually[T any] struct {
 	value T
 }
 
-// begin makes the value in a goroutine that ends with ctx.
-func (e *eventually[T]) begin(wg *sync.WaitGroup, produce func() T) {
+// begin makes the value: at once if the resolver's cache has all that it takes,
+// else in a goroutine that ends with ctx.
+func (e *eventually[T]) begin(ctx context.Context, wg *sync.WaitGroup, produce func(context.Context) T) {
+	var probe resolver.Probe
+	if v := produce(probe.Context(ctx)); !probe.Missed() {
+		e.value, e.done = v, over
+		return
+	}
+	e.beginBeside(ctx, wg, produce)
+}
+
+// beginBeside makes the value in a goroutine.
+func (e *eventually[T]) beginBeside(ctx context.Context, wg *sync.WaitGroup, produce func(context.Context) T) {
 	done := make(chan struct{})
 	e.done = done
 	wg.Go(func() {
 		defer close(done)
-		e.value = produce()
+		e.value = produce(ctx)
 	})
+}
+
+// over is the channel of values that were there at once.
+var over = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// ready reports whether await would not wait.
+func (e *eventually[T]) ready() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // await waits for the value; false if ctx ended first or it was never begun.
@@ -87,9 +115,9 @@ func (j *txJudge) begin(in *Intake, e *mail.Envelope) {
 		IP: e.Client.IP, HELO: e.Client.HELO, ReceiverHost: in.cfg.Hostname, Now: in.cfg.Now(),
 		MailFrom: spf.Sender{Local: string(from.Local), Domain: string(from.Domain)},
 	}
-	j.spf.begin(&j.wg, func() spf.Result { return spf.Check(j.ctx, in.dns, args) })
+	j.spf.begin(j.ctx, &j.wg, func(ctx context.Context) spf.Result { return spf.Check(ctx, in.dns, args) })
 	if !from.IsZero() {
-		j.sender.begin(&j.wg, func() senderDomain { return lookSender(j.ctx, in.dns, string(from.Domain)) })
+		j.sender.begin(j.ctx, &j.wg, func(ctx context.Context) senderDomain { return lookSender(ctx, in.dns, string(from.Domain)) })
 	}
 }
 

@@ -35,13 +35,13 @@ func (j *connJudge) begin(in *Intake, c *mail.Client) {
 	}
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	ip := c.IP
-	j.ptr.begin(&j.wg, func() iprev.Result { return iprev.Check(j.ctx, in.dns, ip) })
+	j.ptr.begin(j.ctx, &j.wg, func(ctx context.Context) iprev.Result { return iprev.Check(ctx, in.dns, ip) })
 	if c.Class >= mail.LocalNetwork {
 		return // a private address is on no list
 	}
 	j.listed = make([]eventually[dnsbl.Result], len(in.cfg.Lists))
 	for i, zone := range in.cfg.Lists {
-		j.listed[i].begin(&j.wg, func() dnsbl.Result { return in.lists.IP(j.ctx, zone, ip) })
+		j.listed[i].beginBeside(j.ctx, &j.wg, func(ctx context.Context) dnsbl.Result { return in.lists.IP(ctx, zone, ip) })
 	}
 }
 
@@ -55,11 +55,16 @@ func (j *connJudge) hello(in *Intake, c *mail.Client) {
 		j.greet.await(j.ctx) // a second greeting: the first evaluator must be done
 	}
 	facts := helo.Facts{Arg: c.HELO, Client: c.IP, Own: in.own()}
-	j.greet.begin(&j.wg, func() helo.Result {
+	judge := func(ctx context.Context) helo.Result {
 		r, _ := j.ptr.await(j.ctx)
 		facts.Confirmed, facts.Unverified = r.Confirmed, r.Status == iprev.TempError
-		return helo.Check(j.ctx, in.dns, facts)
-	})
+		return helo.Check(ctx, in.dns, facts)
+	}
+	if j.ptr.ready() {
+		j.greet.begin(j.ctx, &j.wg, judge)
+	} else {
+		j.greet.beginBeside(j.ctx, &j.wg, judge)
+	}
 }
 
 // own is who we are, for clients that claim to be us (S5).

@@ -30,6 +30,7 @@ type sink struct {
 
 	header   int // where the body begins, -1 until the header has ended
 	verifier *dkim.Verifier
+	cancel   context.CancelFunc // of the verifier's look-ups
 }
 
 // Data implements smtpserver.Session.
@@ -81,8 +82,8 @@ func (k *sink) findHeader(from int) {
 	if v.Signatures() == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), k.s.in.cfg.Judge)
-	context.AfterFunc(ctx, cancel)
+	var ctx context.Context
+	ctx, k.cancel = context.WithTimeout(context.Background(), k.s.in.cfg.Judge)
 	v.Start(ctx)
 	v.Write(all[k.header:])
 	k.verifier = v
@@ -90,11 +91,17 @@ func (k *sink) findHeader(from int) {
 
 // Abort forgets the message.
 func (k *sink) Abort() {
+	k.end()
+	k.s.tx = k.tx
+}
+
+// end gives back what the message held.
+func (k *sink) end() {
 	if k.verifier != nil {
 		k.verifier.Close()
+		k.cancel()
 	}
 	k.spool.free()
-	k.s.tx = k.tx
 }
 
 // facts are what intake reads out of a message.
@@ -105,7 +112,6 @@ type facts struct {
 	from    []string // domains of the From field, "" for an address without one
 	author  string   // for the trace
 	dkim    []dkim.Result
-	signed  bool
 	defects message.Defects
 }
 
@@ -136,7 +142,7 @@ func (k *sink) read(ctx context.Context) (*facts, error) {
 	}
 	f.readAuthors()
 	if k.verifier != nil {
-		f.dkim, f.signed = k.verifier.Finish(ctx), true
+		f.dkim = k.verifier.Finish(ctx)
 	}
 	return f, nil
 }

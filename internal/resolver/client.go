@@ -181,6 +181,10 @@ func (c *Client) answer(ctx context.Context, q question) (*answer, time.Duration
 	}
 	s.mu.Unlock()
 	c.misses.Add(1)
+	if p := probeOf(ctx); p != nil {
+		p.missed.Store(true)
+		return nil, 0, &Error{Kind: Canceled, Name: q.name, Type: q.typ, Err: errProbe}
+	}
 	select {
 	case <-f.done:
 		return f.ans.unpack(f.ans.ttl)
