@@ -44,8 +44,8 @@ func readTrace(file string) ([]call, error) {
 		thread, text, ok := strings.Cut(in.Text(), " ")
 		text = strings.TrimLeft(text, " ")
 		switch {
-		case !ok || strings.HasPrefix(text, "+++") || strings.HasPrefix(text, "---"):
-			continue
+		case !ok || strings.HasPrefix(text, "+++") || strings.HasPrefix(text, "---") || strings.HasSuffix(text, "<detached ...>"):
+			continue // the end of a thread, a signal
 		case strings.HasSuffix(text, "<unfinished ...>"):
 			text = strings.TrimSuffix(text, "<unfinished ...>")
 			if !strings.HasPrefix(text, "close(") {
