@@ -41,6 +41,7 @@ config() {
 		imaps = "127.0.0.1:${BASE}93"
 		pop3s = ""
 		http = "127.0.0.1:${BASE}80"
+		https = ""
 		[dns]
 		servers = ["$DNS"]
 		[queue]

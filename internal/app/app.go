@@ -195,6 +195,14 @@ func (s *server) certConfig() certs.Config {
 			Directory: t.ACME.Directory, Email: t.ACME.Email, CA: t.ACME.CA,
 			Names: append([]string{s.cfg.Hostname}, t.ACME.Names...), Dial: s.opt.Dial,
 		}
+		// A proof that no door of ours can give is not offered: authorities count
+		// failures.
+		if s.cfg.Listen.HTTP != "" {
+			c.ACME.Challenges = append(c.ACME.Challenges, certs.HTTP01)
+		}
+		if s.cfg.Listen.HTTPS != "" {
+			c.ACME.Challenges = append(c.ACME.Challenges, certs.TLSALPN01)
+		}
 	}
 	return c
 }

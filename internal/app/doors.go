@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -126,8 +127,8 @@ func (s *server) add(name string, l net.Listener) error {
 		s.doors = append(s.doors, s.imapDoor(name, l))
 	case "pop3", "pop3s":
 		s.doors = append(s.doors, s.pop3Door(name, l))
-	case "http":
-		d, err := s.httpDoor(l)
+	case "http", "https":
+		d, err := s.httpDoor(name, l)
 		if err != nil {
 			return err
 		}
@@ -278,7 +279,7 @@ func (a appender) Append(ctx context.Context, m imapserver.Appending, body io.Re
 	}, body)
 }
 
-func (s *server) httpDoor(l net.Listener) (door, error) {
+func (s *server) httpDoor(name string, l net.Listener) (door, error) {
 	h, err := web.New(web.Config{
 		Hostname: s.cfg.Hostname, House: s.house, Ready: s.state.Store.Ping, Trusted: s.trusted,
 		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}), Log: s.log, Now: s.opt.Now,
@@ -290,7 +291,10 @@ func (s *server) httpDoor(l net.Listener) (door, error) {
 		Handler: s.certs.HTTPHandler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 32 << 10,
 	}
-	return door{"http", l, func(context.Context) error { return ended(srv.Serve(l), http.ErrServerClosed) }, srv.Shutdown}, nil
+	if name == "https" {
+		l = tls.NewListener(l, s.certs.TLS("http/1.1"))
+	}
+	return door{name, l, func(context.Context) error { return ended(srv.Serve(l), http.ErrServerClosed) }, srv.Shutdown}, nil
 }
 
 // trusted reports whether an address is loopback or of a listed network.

@@ -40,7 +40,7 @@ func (h *house) newNode(t testing.TB, name string) *node {
 	fmt.Fprintf(&b, "[store]\npostgresql = %q\n", h.db)
 	fmt.Fprintf(&b, "[blobs.s3]\nendpoint = %q\nbucket = %q\nregion = \"us-east-1\"\naccess_key = %q\nsecret_key = %q\n", h.bucket.url, bucketName, accessKey, secretKey)
 	fmt.Fprintf(&b, "[dns]\nservers = [%q]\n[queue]\nsmart_host = \"[127.0.0.1]:%d\"\n", h.dns, h.sink.port)
-	fmt.Fprintf(&b, "[log]\nformat = \"json\"\n[listen]\nsubmission = \"\"\nimap = \"\"\npop3s = \"\"\nhttp = \"\"\n")
+	fmt.Fprintf(&b, "[log]\nformat = \"json\"\n[listen]\nsubmission = \"\"\nimap = \"\"\npop3s = \"\"\nhttp = \"\"\nhttps = \"\"\n")
 	for _, door := range []string{"smtp", "submissions", "imaps"} {
 		fmt.Fprintf(&b, "%s = \"127.0.0.1:0\"\n", door)
 	}

@@ -128,7 +128,7 @@ func (l Listen) All() []Door {
 	return []Door{
 		{"smtp", l.SMTP}, {"smtp_proxy", l.SMTPProxy}, {"submission", l.Submission}, {"submissions", l.Submissions},
 		{"lmtp", l.LMTP},
-		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"pop3", l.POP3}, {"pop3s", l.POP3S}, {"http", l.HTTP},
+		{"imap", l.IMAP}, {"imaps", l.IMAPS}, {"pop3", l.POP3}, {"pop3s", l.POP3S}, {"http", l.HTTP}, {"https", l.HTTPS},
 	}
 }
 

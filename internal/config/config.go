@@ -59,6 +59,7 @@ type Listen struct {
 	POP3        string `toml:"pop3"`        // STARTTLS; default none
 	POP3S       string `toml:"pop3s"`       // TLS; default ":995"
 	HTTP        string `toml:"http"`        // /why, /healthz, /metrics, ACME's HTTP-01; default ":80"
+	HTTPS       string `toml:"https"`       // the same over TLS, where refusals' links lead; default ":443"
 }
 
 // TLS says which certificate we show. With none of it, one is made and signed by
@@ -183,7 +184,7 @@ func Default() *Config {
 	return &Config{
 		Data: "/var/lib/posta", User: "posta", Language: "en",
 		Listen: Listen{
-			SMTP: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993", POP3S: ":995", HTTP: ":80",
+			SMTP: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993", POP3S: ":995", HTTP: ":80", HTTPS: ":443",
 		},
 		Policy: Policy{Level: "lenient"},
 		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000},

@@ -175,7 +175,7 @@ func (h *house) settings() string {
 	fmt.Fprintf(&b, "hostname = \"mail.empresa.test\"\ndata = %q\nuser = \"root\"\n", h.path("data"))
 	fmt.Fprintf(&b, "[tls]\ncertificate = %q\nkey = %q\n", h.path("cert.pem"), h.path("key.pem"))
 	fmt.Fprintf(&b, "[dns]\nservers = [%q]\n[log]\nformat = \"json\"\nlevel = \"debug\"\n[listen]\n", h.dns.addr)
-	for _, door := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http"} {
+	for _, door := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http", "https"} {
 		fmt.Fprintf(&b, "%s = \"127.0.0.1:0\"\n", door)
 	}
 	return b.String()
