@@ -303,16 +303,26 @@ func (d *Decoder) number(arg string, limit uint64) uint64 {
 
 // Astring reads astring: an atom (where "]" may stand too) or a string.
 func (d *Decoder) Astring(arg string) string {
-	switch c := d.peek(); {
-	case c == '"' || c == '{' || c == '~':
+	if d.atString() {
 		return d.String(arg)
-	default:
-		s := d.run(astringChar)
-		if len(s) == 0 {
-			d.fail(arg, "an atom or string")
-		}
-		return string(s)
 	}
+	s := d.run(astringChar)
+	if len(s) == 0 {
+		d.fail(arg, "an atom or string")
+	}
+	return string(s)
+}
+
+// atString reports whether a string begins here. "~" alone begins an atom, such
+// as the name "~/mail".
+func (d *Decoder) atString() bool {
+	switch d.peek() {
+	case '"', '{':
+		return true
+	case '~':
+		return d.pos+1 < len(d.line) && d.line[d.pos+1] == '{'
+	}
+	return false
 }
 
 // NString reads nstring; ok is false for NIL.

@@ -59,6 +59,7 @@ func FuzzString(f *testing.F) {
 	f.Add("with \"quotes\" \\ and gr\u00fcn", true)
 	f.Add("two\r\nlines\x00", false)
 	f.Add("NIL", false)
+	f.Add("~/mail", true) // an atom, although "~{" begins a literal8
 	f.Fuzz(func(t *testing.T, s string, utf8ok bool) {
 		if len(s) > 8000 {
 			return

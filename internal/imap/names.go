@@ -29,7 +29,7 @@ func CanonicalInbox(name string) string {
 // ListMailbox reads list-mailbox: a mailbox name in which "%" and "*" may stand,
 // also outside of a string. It can be empty.
 func (d *Decoder) ListMailbox(arg string) string {
-	if c := d.peek(); c == '"' || c == '{' || c == '~' {
+	if d.atString() {
 		return d.mailboxText(arg, d.String(arg))
 	}
 	s := d.run(listChar)
