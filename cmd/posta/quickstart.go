@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 
@@ -77,6 +78,9 @@ func (c *cli) quickstart(cmd *cobra.Command, q quickstart, address string) error
 	if err != nil {
 		return err
 	}
+	if err := c.userExists(cfg.User); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -95,6 +99,18 @@ func (c *cli) quickstart(cmd *cobra.Command, q quickstart, address string) error
 		return c.printJSON(out)
 	}
 	c.printStarted(out, cfg)
+	return nil
+}
+
+// userExists looks, before anything is written, for the user that the server is to
+// become when root starts it.
+func (c *cli) userExists(name string) error {
+	if os.Geteuid() != 0 || name == "root" {
+		return nil
+	}
+	if _, err := user.Lookup(name); err != nil {
+		return &command.Error{Kind: errUsage, Key: "quickstart.user", Args: []any{name}}
+	}
 	return nil
 }
 

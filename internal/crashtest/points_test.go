@@ -68,7 +68,7 @@ func TestFailAtEachStep(t *testing.T) {
 				case strings.HasPrefix(point, "store.queue."):
 					wanted = "" // clients do not notice
 				}
-				if wanted != "" && !l.hears(wanted, 20*time.Second) {
+				if wanted != "" && !l.hears(wanted, time.Minute) {
 					t.Errorf("nobody was told %s: %v", wanted, l.said)
 				}
 				time.Sleep(100 * time.Millisecond)
