@@ -56,7 +56,6 @@ type Record struct {
 	SHA256    string      `json:"sha256,omitempty"` // of the bytes received
 	Reply     string      `json:"reply,omitempty"`  // what the client read at the end
 	Level     string      `json:"level,omitempty"`  // of policy
-	Merged    int         `json:"merged,omitempty"` // further refusals of the same kind that this record stands for
 	Findings  finding.Set `json:"findings"`
 }
 
