@@ -46,7 +46,7 @@ func record(t *testing.T, write func(s *server, data string, book *ledger)) *rec
 	select {
 	case <-ready:
 	case <-s.ended:
-		t.Skipf("strace does not work here:\n%s", s.log)
+		unprepared(t, fmt.Sprintf("strace does not work here:\n%s", s.log))
 	case <-time.After(60 * time.Second):
 		t.Fatal("the server is not ready under strace")
 	}

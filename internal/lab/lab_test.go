@@ -43,6 +43,8 @@ func TestScenarios(t *testing.T) {
 			t.Parallel()
 			r := world.Play(t.Context(), s)
 			switch {
+			case r.Skipped != "" && os.Getenv("POSTA_REQUIRE_PEERS") == "1":
+				t.Fatal(r.Skipped)
 			case r.Skipped != "":
 				t.Skip(r.Skipped)
 			case !r.OK:
