@@ -65,7 +65,6 @@ type Running struct {
 	State  *State
 	Addrs  map[string]string // door → host:port
 	Certs  *certs.Manager
-	cfg    *config.Config
 	reload func(context.Context) error
 }
 
@@ -167,7 +166,7 @@ func (s *server) join(ctx context.Context) (err error) {
 	level, _ := policy.ParseLevel(cfg.Policy.Level) // checked with the configuration
 	s.in = intake.New(intake.Config{
 		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Level: level, Trusted: s.trust,
-		OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir), Shared: cfg.Store.PostgreSQL != "",
+		Lifetime: time.Duration(cfg.Queue.Lifetime), OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir), Shared: cfg.Store.PostgreSQL != "",
 		Now: s.opt.Now, Log: s.log,
 	}, s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	if err := s.recoverUnconfirmed(ctx); err != nil {
@@ -279,7 +278,7 @@ func (s *server) run(ctx context.Context) error {
 		return nil
 	})
 	if s.opt.Ready != nil {
-		s.opt.Ready(&Running{State: s.state, Addrs: s.addresses(), Certs: s.certs, cfg: s.cfg, reload: s.reload})
+		s.opt.Ready(&Running{State: s.state, Addrs: s.addresses(), Certs: s.certs, reload: s.reload})
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {

@@ -77,7 +77,7 @@ type notices struct{ s *server }
 
 // Deposit implements queue.Depositor.
 func (n notices) Deposit(ctx context.Context, d queue.Deposit) error {
-	switch filing.Ask(n.s.state.Directory.View(), d.To) {
+	switch where, _ := filing.Ask(n.s.state.Directory.View(), d.To); where {
 	case filing.Unknown, filing.Looping:
 		return queue.ErrUndeliverable
 	}

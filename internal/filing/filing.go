@@ -27,9 +27,13 @@ const (
 	Looping                 // an alias that leads nowhere
 )
 
-// Ask tells where a forward-path leads.
-func Ask(v *directory.View, a addr.Address) Answer {
-	_, err := v.Resolve(a)
+// Ask tells where a forward-path leads, and its ends when they are here.
+func Ask(v *directory.View, a addr.Address) (Answer, []directory.Target) {
+	targets, err := v.Resolve(a)
+	return answer(err), targets
+}
+
+func answer(err error) Answer {
 	switch {
 	case err == nil:
 		return Here

@@ -19,9 +19,6 @@ import (
 	"posta/internal/trace"
 )
 
-// lifetime is how long a message may wait in the queue (RFC 5321 §4.5.4.1).
-const lifetime = 5 * 24 * time.Hour
-
 // Commit judges the whole message, files it and makes all of it durable, then
 // answers (DESIGN §2.5).
 func (k *sink) Commit(ctx context.Context) []smtp.Reply {
@@ -202,7 +199,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 		out.EnvID, out.RetFull, out.UTF8, out.RequireTLS = e.EnvID, e.RetFull, e.UTF8, e.RequireTLS
 		out.EightBit = f.defects.Has(message8Bit) || e.EightBit
 		out.Sign = e.Client.Class == mail.Authenticated
-		out.Account, out.Expires = AccountID(e.Client.Account), now.Add(lifetime)
+		out.Account, out.Expires = AccountID(e.Client.Account), now.Add(in.cfg.Lifetime)
 		a.Enqueues = []store.Enqueue{out}
 	}
 	rec.Stage, rec.Reply = trace.Accepted, done.String()

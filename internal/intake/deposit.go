@@ -52,7 +52,7 @@ func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 		rec.To[0].Effects = append(rec.To[0].Effects, in.effectText(tx, ef))
 		if ef.Kind == mail.Enqueue {
 			a.Enqueues = append(a.Enqueues, store.Enqueue{
-				Sign: true, UTF8: d.UTF8, EightBit: tree.Defects.Has(message8Bit), Expires: now.Add(lifetime),
+				Sign: true, UTF8: d.UTF8, EightBit: tree.Defects.Has(message8Bit), Expires: now.Add(in.cfg.Lifetime),
 				Recipients: []store.QueueTo{{Address: ef.To.String(), Domain: string(ef.To.Domain), Notify: mail.NotifyNever}},
 			})
 			continue

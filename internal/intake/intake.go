@@ -43,6 +43,7 @@ type Config struct {
 	MaxHops  int              // Received fields; 0 means 50
 	Shared   bool             // other nodes use the same store
 	TempDir  string           // for messages above 256 KiB; "" is the system's
+	Lifetime time.Duration    // of a message in the queue (RFC 5321 §4.5.4.1); 0 means 5 days
 	Judge    time.Duration    // the longest wait for DNS in judging; 0 means 10 s
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger     // nil discards
@@ -67,6 +68,9 @@ type Intake struct {
 func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns resolver.Resolver, login *admit.Authenticator) *Intake {
 	if cfg.MaxHops <= 0 {
 		cfg.MaxHops = 50
+	}
+	if cfg.Lifetime <= 0 {
+		cfg.Lifetime = 5 * 24 * time.Hour
 	}
 	if cfg.Judge <= 0 {
 		cfg.Judge = 10 * time.Second

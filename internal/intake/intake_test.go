@@ -89,7 +89,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Intake = New(Config{Hostname: "mx.empresa.test", WhyURL: "https://mx.empresa.test/why/", TempDir: t.TempDir()},
+	h.Intake = New(Config{Hostname: "mx.empresa.test", WhyURL: "https://mx.empresa.test/why/", TempDir: t.TempDir(), Lifetime: 48 * time.Hour},
 		dir, st, blobs, world, admit.New(dir, admit.Config{Failure: time.Millisecond}))
 	return h
 }
@@ -315,6 +315,9 @@ func TestAlias(t *testing.T) {
 	q, err := h.store.ListQueue(t.Context(), store.QueueFilter{})
 	if err != nil || len(q) != 1 || q[0].QueueTo.Address != "fuera@good.example" || q[0].ReversePath != "a@good.example" {
 		t.Errorf("queue: %+v %v", q, err)
+	}
+	if left := time.Until(q[0].Expires); left < 47*time.Hour || left > 48*time.Hour {
+		t.Errorf("it expires in %v, want the 48 h of the configuration", left)
 	}
 }
 

@@ -128,12 +128,13 @@ func (s *session) maySend(e *mail.Envelope) *smtp.Reply {
 // Rcpt answers for one forward-path: whether it is ours, whether it exists,
 // whether policy takes mail from this client, whether there is room.
 func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) *smtp.Reply {
-	reply := s.whereTo(e, r.Address)
+	where, targets := filing.Ask(s.tx.view, r.Address)
+	reply := s.whereTo(e, r.Address, where)
 	if reply == nil {
 		reply = s.byPolicy(ctx, e, r.Address)
 	}
 	if reply == nil {
-		reply = s.room(ctx, e, r.Address)
+		reply = s.room(ctx, e, r.Address, targets)
 	}
 	if reply != nil {
 		s.in.counts.refused(reply.Check)
@@ -154,10 +155,10 @@ func actionOf(r *smtp.Reply) string {
 // whereTo refuses relaying and addresses that do not exist. The old routes
 // through a relay (user%dom@here, a!b, quoted @) are refused as what they are,
 // whatever the directory holds.
-func (s *session) whereTo(e *mail.Envelope, a addr.Address) *smtp.Reply {
+func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer) *smtp.Reply {
 	subject := "<" + a.String() + ">"
 	authenticated := e.Client.Class == mail.Authenticated
-	switch filing.Ask(s.tx.view, a) {
+	switch where {
 	case filing.Here:
 		return nil
 	case filing.Elsewhere:
@@ -202,12 +203,8 @@ func (s *session) findings(ctx context.Context) *finding.Set {
 	return set
 }
 
-// room reserves SIZE octets for accounts that have a quota.
-func (s *session) room(ctx context.Context, e *mail.Envelope, a addr.Address) *smtp.Reply {
-	targets, err := s.tx.view.Resolve(a)
-	if err != nil {
-		return nil // a remote address of an authenticated client
-	}
+// room reserves SIZE octets for those of the accounts that have a quota.
+func (s *session) room(ctx context.Context, e *mail.Envelope, a addr.Address, targets []directory.Target) *smtp.Reply {
 	for _, t := range targets {
 		acc := s.tx.view.Account(t.Account)
 		if acc == nil || acc.Quota == 0 {
