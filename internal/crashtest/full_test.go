@@ -47,14 +47,6 @@ func private(t *testing.T) bool {
 	return false
 }
 
-func unprepared(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("POSTA_REQUIRE_PEERS") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 // A disk that is full gives 452, and NO, and nothing that was acknowledged is lost;
 // when there is room again the same server takes mail again, by itself.
 func TestDiskFull(t *testing.T) {

@@ -70,13 +70,19 @@ func need(t *testing.T, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if errors.Is(err, exec.ErrNotFound) {
-		if os.Getenv("POSTA_REQUIRE_PEERS") == "1" {
-			t.Fatalf("%s is not installed", program)
-		}
-		t.Skipf("%s is not installed", program)
+		unprepared(t, program+" is not installed")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// unprepared skips a test for which something is missing, unless all is required.
+func unprepared(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("POSTA_REQUIRE_PEERS") == "1" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }
