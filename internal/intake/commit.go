@@ -110,6 +110,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 		// reply. It reads it now.
 		return k.answers(done, verdicts, repeated)
 	}
+	keys = acceptedKeys(keys, verdicts)
 	a, err := k.accept(f, sum, verdicts, keys, rec, done)
 	if err == nil {
 		_, err = in.commit(ctx, a, k.spool.body())
@@ -123,6 +124,19 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	in.counts.Octets.Add(k.spool.size)
 	k.s.last = &accepted{e.ID, keys}
 	return k.answers(done, verdicts, repeated)
+}
+
+// acceptedKeys are those of the recipients that this accept answers for. One that
+// LMTP puts off or refuses must not be among them: its repeat would be taken for
+// delivered.
+func acceptedKeys(keys []store.ConfirmKey, verdicts []mail.Verdict) []store.ConfirmKey {
+	out := make([]store.ConfirmKey, 0, len(keys))
+	for i, v := range verdicts {
+		if v.Action < mail.Defer {
+			out = append(out, keys[i])
+		}
+	}
+	return out
 }
 
 // dropRepeated marks recipients that have the message already and counts the

@@ -412,6 +412,28 @@ func TestLMTP(t *testing.T) {
 	}
 }
 
+// A recipient that LMTP refused is not part of the accept whose reply was lost:
+// when it is sent again it is refused again, never taken for delivered.
+func TestLMTPRefusedIsNotRepeated(t *testing.T) {
+	h := newHouse(t)
+	c := stranger()
+	c.Door = mail.LMTP
+	msg := strings.Replace(letter, "From: a@good.example", "From: cuentas@bank.example", 1)
+	s, _ := h.Open(t.Context(), &c)
+	to := []string{"postmaster@empresa.test", "luis@empresa.test"}
+	_, final := h.converse(s, &c, "a@good.example", to, msg)
+	if len(final) != 2 || final[0].Code != 250 || final[1].Code != 550 {
+		t.Fatal(final)
+	}
+	s.Close(t.Context(), smtpserver.CloseReason{Cause: smtpserver.Dropped, Unconfirmed: true})
+	if _, final = h.talk(c, "a@good.example", to, msg); len(final) != 2 || final[0].Code != 250 || final[1].Code != 550 {
+		t.Error("sent again:", final)
+	}
+	if n := len(h.mailIn("ana", "INBOX")); n != 1 {
+		t.Errorf("postmaster@ has %d copies", n)
+	}
+}
+
 // The trace of a refusal is found by sender, recipient, domain, IP and id, and
 // says which check decided.
 func TestTrace(t *testing.T) {
