@@ -39,6 +39,7 @@ func TestBackupOfABusyHouse(t *testing.T) {
 	fill(t, h, 0, 200)
 	var acked sync.Map // mail.ID → time of the reply
 	var stop atomic.Bool
+	var replies atomic.Int64
 	var wg sync.WaitGroup
 	for w := range 50 {
 		wg.Go(func() {
@@ -49,6 +50,7 @@ func TestBackupOfABusyHouse(t *testing.T) {
 					return
 				}
 				acked.Store(id, time.Now())
+				replies.Add(1)
 			}
 		})
 	}
@@ -60,7 +62,9 @@ func TestBackupOfABusyHouse(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	})
-	time.Sleep(200 * time.Millisecond)
+	for replies.Load() < 50 && !t.Failed() { // however busy the machine is
+		time.Sleep(5 * time.Millisecond)
+	}
 	dir := filepath.Join(t.TempDir(), "backup")
 	began := time.Now()
 	saved, err := h.state.House().Rescue.Backup(t.Context(), dir)
