@@ -27,7 +27,7 @@ type Stored struct {
 // body before it begins any transaction; an error of body is returned and
 // nothing is stored. Errors are those of store.Acceptor.
 func (in *Intake) Append(ctx context.Context, m Stored, body io.Reader) (store.Placed, error) {
-	sp := newSpool(in.cfg.TempDir)
+	sp := in.spools.open(m.Size)
 	defer sp.free()
 	p := message.NewParser(message.Budget{})
 	if _, err := io.CopyN(io.MultiWriter(sp, p), body, m.Size); err != nil {

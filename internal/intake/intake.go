@@ -42,7 +42,7 @@ type Config struct {
 	Lists    []string         // blocklist zones to ask; none is fine
 	MaxHops  int              // Received fields; 0 means 50
 	Shared   bool             // other nodes use the same store
-	TempDir  string           // for messages above 256 KiB; "" is the system's
+	TempDir  string           // for messages that do not stay in memory; "" is the system's
 	Lifetime time.Duration    // of a message in the queue (RFC 5321 §4.5.4.1); 0 means 5 days
 	Judge    time.Duration    // the longest wait for DNS in judging; 0 means 10 s
 	Now      func() time.Time // nil means time.Now
@@ -60,6 +60,8 @@ type Intake struct {
 	keys  *dkim.KeyCache
 	lists *dnsbl.Checker
 	quota *reservations
+
+	spools *spooler
 
 	counts Counts
 }
@@ -83,6 +85,6 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 	}
 	return &Intake{
 		cfg: cfg, dir: dir, store: st, blobs: blobs, dns: dns, login: login,
-		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(),
+		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(), spools: newSpooler(cfg.TempDir),
 	}
 }

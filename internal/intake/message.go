@@ -36,14 +36,14 @@ type sink struct {
 // Data implements smtpserver.Session.
 func (s *session) Data(ctx context.Context, e *mail.Envelope) (smtpserver.Sink, *smtp.Reply) {
 	return &sink{
-		s: s, tx: s.tx, env: e, spool: newSpool(s.in.cfg.TempDir),
+		s: s, tx: s.tx, env: e, spool: s.in.spools.open(e.Size),
 		parser: message.NewParser(message.Budget{}), header: -1,
 	}, nil
 }
 
 // Write takes the next bytes. An error is the disk's, with its reply.
 func (k *sink) Write(p []byte) (int, error) {
-	from := int(min(k.spool.size, inMemory))
+	from := int(min(k.spool.size, largeMemory))
 	if _, err := k.spool.Write(p); err != nil {
 		if durable.IsFull(err) {
 			err = errors.Join(store.ErrFull, err)

@@ -6,37 +6,55 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"posta/internal/blob"
 )
 
-// inMemory is the size up to which a message is held in memory; a larger one
-// goes to a temporary file, so that a hundred sessions with 150 MiB each cost
-// disk and not memory.
-const inMemory = 256 << 10
+// Where the bytes of a message wait for its end. Nearly all mail is small and stays
+// in memory; what is larger does so as long as there is room for it, so that a
+// hundred sessions with 150 MiB each cost disk and not memory.
+const (
+	inMemory    = 256 << 10 // up to this size always in memory
+	largeMemory = 4 << 20   // above this size always in a file
+	allLarge    = 48 << 20  // what all messages above inMemory may hold in memory together
+	firstBuffer = 32 << 10
+)
+
+// spooler makes spools and lends them memory.
+type spooler struct {
+	dir     string
+	buffers sync.Pool    // *[]byte, each at most inMemory large
+	large   atomic.Int64 // octets lent above inMemory
+}
+
+func newSpooler(dir string) *spooler {
+	return &spooler{dir: dir, buffers: sync.Pool{New: func() any { b := make([]byte, 0, firstBuffer); return &b }}}
+}
 
 // spool takes the bytes of one message. Its file, if it has one, is unlinked as
 // soon as it is made: a crash leaves nothing behind.
 type spool struct {
-	dir  string
+	from *spooler
 	mem  *[]byte
+	lent int64 // of from.large
+	want int64 // octets announced, 0 if not known
 	file *os.File
 	size int64
 	hash hash.Hash
 }
 
-// buffers are reused between messages, since nearly all mail is small.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
-
-func newSpool(dir string) *spool {
-	return &spool{dir: dir, mem: buffers.Get().(*[]byte), hash: sha256.New()}
+// open begins a spool for a message of about want octets; 0 is not known. Memory
+// is taken when bytes arrive, not for the announcement.
+func (s *spooler) open(want int64) *spool {
+	return &spool{from: s, mem: s.buffers.Get().(*[]byte), want: want, hash: sha256.New()}
 }
 
 // Write appends; an error is the disk's.
 func (s *spool) Write(p []byte) (int, error) {
 	s.hash.Write(p)
 	s.size += int64(len(p))
-	if s.file == nil && s.size > inMemory {
+	if s.file == nil && !s.room(len(p)) {
 		if err := s.spill(); err != nil {
 			return 0, err
 		}
@@ -48,15 +66,44 @@ func (s *spool) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// room makes room for n more octets in memory, if the message may stay there.
+func (s *spool) room(n int) bool {
+	old := *s.mem
+	need := int64(len(old) + n)
+	if need <= int64(cap(old)) {
+		return true
+	}
+	if need > largeMemory {
+		return false
+	}
+	size := min(max(2*int64(cap(old)), need), largeMemory)
+	if s.want >= need && s.want <= min(8*size, largeMemory) { // trusted as far as what came lets it be
+		size = s.want
+	}
+	if size > inMemory {
+		more := size - s.lent
+		if s.from.large.Add(more) > allLarge {
+			s.from.large.Add(-more)
+			return false
+		}
+		s.lent = size
+	}
+	grown := append(make([]byte, 0, size), old...)
+	s.giveBuffer()
+	s.mem = &grown
+	return true
+}
+
 // spill moves what is in memory to a file.
 func (s *spool) spill() error {
-	f, err := os.CreateTemp(s.dir, "incoming-*")
+	f, err := os.CreateTemp(s.from.dir, "incoming-*")
 	if err != nil {
 		return err
 	}
 	os.Remove(f.Name())
 	s.file = f
 	_, err = f.Write(*s.mem)
+	s.release()
 	return err
 }
 
@@ -71,7 +118,7 @@ func (s *spool) body() blob.Body {
 // replace puts edited bytes in the place of what was written.
 func (s *spool) replace(edit func(w io.Writer, from io.ReaderAt, size int64) error) error {
 	old := *s
-	fresh := newSpool(s.dir)
+	fresh := s.from.open(old.size)
 	if err := edit(fresh, old.body(), old.size); err != nil {
 		fresh.free()
 		return err
@@ -92,9 +139,23 @@ func (s *spool) free() {
 		s.file.Close()
 		s.file = nil
 	}
+	s.release()
+}
+
+// release gives the memory back.
+func (s *spool) release() {
 	if s.mem != nil {
-		*s.mem = (*s.mem)[:0]
-		buffers.Put(s.mem) // at most about inMemory large
+		s.giveBuffer()
 		s.mem = nil
+	}
+	s.from.large.Add(-s.lent)
+	s.lent = 0
+}
+
+// giveBuffer gives the buffer back for another message, unless it is a large one.
+func (s *spool) giveBuffer() {
+	if cap(*s.mem) <= inMemory {
+		*s.mem = (*s.mem)[:0]
+		s.from.buffers.Put(s.mem)
 	}
 }
