@@ -2,7 +2,9 @@ package pack
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
+	"time"
 
 	"posta/internal/blob"
 	"posta/internal/blob/record"
@@ -120,19 +122,38 @@ func (s *Store) write() {
 	}
 }
 
-// gather takes what waits beside first, up to the bounds of a batch.
+// longestGather bounds how long a batch is gathered while more keep coming. It is the order
+// of a sync.
+const longestGather = 2 * time.Millisecond
+
+// gather takes what waits beside first, up to the bounds of a batch, and those that are on their way:
+// the processors are given to whoever can run, for as long as that brings another Put. A sync costs as
+// much for one record as for fifty; one who is alone waits for nobody.
 func (s *Store) gather(first *put) []*put {
 	batch, bytes, records := []*put{first}, first.bytes, len(first.small)
-	for bytes < s.cfg.BatchBytes && records < s.cfg.BatchRecords {
+	var began time.Time
+	for yields := 0; bytes < s.cfg.BatchBytes && records < s.cfg.BatchRecords; {
 		select {
 		case p := <-s.puts:
 			batch, bytes, records = append(batch, p), bytes+p.bytes, records+len(p.small)
+			yields = 0
+			continue
 		default:
+		}
+		switch {
+		case began.IsZero():
+			began = time.Now()
+		case yields == patience || time.Since(began) > longestGather:
 			return batch
 		}
+		yields++
+		runtime.Gosched()
 	}
 	return batch
 }
+
+// patience is how often the processors are given away in vain before the batch begins.
+const patience = 4
 
 // commit writes a batch to w, syncs once and answers every Put in it. It returns the pack to go on with,
 // nil for a new one.
