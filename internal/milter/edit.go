@@ -123,7 +123,7 @@ func index(n uint32) int { return int(min(n, 1<<30)) }
 
 // checkField refuses what is no field name and puts the value in form.
 func checkField(e Edit, leading bool) (Edit, error) {
-	if !isFieldName(e.Name) {
+	if !IsFieldName(e.Name) {
 		return Edit{}, protocolError("the field name %.80q", e.Name)
 	}
 	if e.Kind != DeleteHeader {
@@ -135,8 +135,9 @@ func checkField(e Edit, leading bool) (Edit, error) {
 	return e, nil
 }
 
-// isFieldName: RFC 5322 §2.2, printable ASCII without colon.
-func isFieldName(s string) bool {
+// IsFieldName reports whether s can name a header field: RFC 5322 §2.2, printable
+// ASCII without colon, of at most 256 octets.
+func IsFieldName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] > '~' || s[i] == ':' {
 			return false
