@@ -108,6 +108,13 @@ func (c *Client) reuse() *Session {
 	return nil
 }
 
+// room reports whether one more connection may be kept.
+func (c *Client) room() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.closed && len(c.idle) < c.o.MaxIdle
+}
+
 // keep puts a session aside for the next message; false if there is no room.
 func (c *Client) keep(s *Session) bool {
 	c.mu.Lock()
@@ -118,6 +125,17 @@ func (c *Client) keep(s *Session) bool {
 	s.since = time.Now()
 	c.idle = append(c.idle, s)
 	return true
+}
+
+// keepNone: this milter does not take up kept connections.
+func (c *Client) keepNone() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.o.MaxIdle = -1
+	for _, s := range c.idle {
+		s.conn.Close()
+	}
+	c.idle = nil
 }
 
 // Close closes the idle connections. Sessions that are open stay so; their

@@ -10,6 +10,10 @@ import (
 // maxProgress bounds the "please wait" of one reply; time bounds them anyway.
 const maxProgress = 10_000
 
+// keptWait is how long a kept connection may be silent before it is given up for
+// a new one: some milters pass over QUIT_NC and what follows it.
+const keptWait = 2 * time.Second
+
 // tell sends one event, if the milter wants it, and reads the reply, if there is
 // one.
 func (s *Session) tell(ctx context.Context, ev *event, data []byte) (Verdict, error) {
@@ -81,7 +85,11 @@ func (s *Session) sendMacros(ev *event) error {
 // each sign of progress. edit takes the requests that come before it; nil: none
 // may come.
 func (s *Session) receive(ev *event, wait time.Duration, edit func(code byte, data []byte) error) (Verdict, error) {
-	s.deadline(wait)
+	if s.unheard {
+		s.deadline(min(wait, keptWait))
+	} else {
+		s.deadline(wait)
+	}
 	if err := s.w.Flush(); err != nil {
 		return Verdict{}, err
 	}
@@ -90,6 +98,7 @@ func (s *Session) receive(ev *event, wait time.Duration, edit func(code byte, da
 		if err != nil {
 			return Verdict{}, err
 		}
+		s.unheard = false
 		switch {
 		case code == replyProgress:
 			s.deadline(wait)

@@ -101,6 +101,7 @@ func (s *Session) end(ctx context.Context, replaced func() io.Writer) (Verdict, 
 		err = c.close()
 	}
 	s.inMessage = false // libmilter begins anew by itself
+	s.mayKeep = err == nil && v.Action == Continue
 	if err != nil {
 		return Verdict{}, nil, s.fail(ctx, err)
 	}

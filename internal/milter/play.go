@@ -41,7 +41,11 @@ type Result struct {
 func (c *Client) Play(ctx context.Context, t *Transaction, replaced func() io.Writer) (Result, error) {
 	if s := c.reuse(); s != nil {
 		r, err := s.play(ctx, t, replaced)
-		if err == nil || !broken(ctx, err) {
+		mute := s.unheard && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil
+		if mute {
+			c.keepNone()
+		}
+		if err == nil || !mute && !broken(ctx, err) {
 			return r, err
 		}
 	}

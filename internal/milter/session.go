@@ -36,6 +36,8 @@ type Session struct {
 	onMessage    Verdict // holds until the transaction ends
 	inMessage    bool    // the milter has heard of a MAIL
 	skip         byte    // the event that the milter has heard enough of
+	mayKeep      bool    // the milter is where it takes QUIT_NC
+	unheard      bool    // nothing was heard since the connection was kept
 	err          error   // the first error: it stays
 	since        time.Time
 }
@@ -143,7 +145,7 @@ func (s *Session) Mail(ctx context.Context, path string, params []string) (Verdi
 	if err := s.Abort(ctx); err != nil {
 		return Verdict{}, err
 	}
-	s.onMessage, s.skip = Verdict{}, 0
+	s.onMessage, s.skip, s.mayKeep = Verdict{}, 0, false
 	s.address("mail", path)
 	v, err := s.tell(ctx, &evMail, appendCommand(path, params))
 	s.inMessage = true
@@ -231,8 +233,12 @@ func (s *Session) Close() error {
 
 // release ends the session, but keeps its connection for the next message where
 // the milter and the pool allow it.
+//
+// libmilter takes QUIT_NC only after an end of message that it answered with
+// "continue". After "accept", a refusal or an abort it passes over QUIT_NC and over the
+// CONNECT that follows, without a reply (next_states in its engine.c, 8.17).
 func (s *Session) release() {
-	if s.err != nil || s.version < 6 || s.onConnection.Final() || s.r.Buffered() > 0 {
+	if s.err != nil || s.version < 6 || !s.mayKeep || s.r.Buffered() > 0 || !s.client.room() {
 		s.Close()
 		return
 	}
@@ -241,7 +247,7 @@ func (s *Session) release() {
 		s.conn.Close()
 		return
 	}
-	s.Macros, s.onMessage, s.inMessage, s.skip = Macros{}, Verdict{}, false, 0
+	s.Macros, s.skip, s.mayKeep, s.unheard = Macros{}, 0, false, true
 	if !s.client.keep(s) {
 		s.Close()
 	}
