@@ -80,6 +80,9 @@ func (e Edit) apply(pieces []piece) []piece {
 	case InsertHeader:
 		return slices.Insert(pieces, min(e.Index, len(pieces)), p)
 	}
+	if e.Kind == DeleteHeader && e.Index == 0 {
+		return slices.DeleteFunc(pieces, func(p piece) bool { return equalFold(p.name, e.Name) })
+	}
 	at := find(pieces, e.Name, e.Index)
 	switch {
 	case e.Kind == DeleteHeader && at >= 0:

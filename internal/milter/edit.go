@@ -23,7 +23,7 @@ const (
 	AddHeader    EditKind = iota + 1 // Name, Value: below the other fields
 	InsertHeader                     // Name, Value: so that it stands at place Index, 0 is the top
 	ChangeHeader                     // Name, Value: the field of that name number Index, from 1
-	DeleteHeader                     // Name: the field of that name number Index, from 1
+	DeleteHeader                     // Name: the field of that name number Index, from 1; 0 is all of them
 	ReplaceBody
 	AddRcpt    // Path, Params
 	DelRcpt    // Path

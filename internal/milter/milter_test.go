@@ -62,6 +62,7 @@ func TestEditHeaderAtTheEdges(t *testing.T) {
 		{"\r\n", add, "X: y\r\n\r\n"},
 		{"From a@b Mon\r\nA: b\r\n\r\n", insert, "From a@b Mon\r\nX: y\r\nA: b\r\n\r\n"},
 		{"A: b\r\n\r\n", []Edit{{Kind: DeleteHeader, Name: "a", Index: 1}}, "\r\n"},
+		{"a: 1\r\nb: 2\r\nA: 3\r\n\r\n", []Edit{{Kind: DeleteHeader, Name: "a"}}, "b: 2\r\n\r\n"},
 		{"a: 1\r\nA : 2\r\nb: 3\r\n\r\n", []Edit{{Kind: ChangeHeader, Name: "A", Index: 2, Value: " two"}}, "a: 1\r\nA: two\r\nb: 3\r\n\r\n"},
 	} {
 		if got := string(EditHeader([]byte(c.header), c.edits)); got != c.want {

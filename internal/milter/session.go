@@ -219,7 +219,8 @@ func (s *Session) abort(ctx context.Context) error {
 	return s.fail(ctx, s.w.Flush())
 }
 
-// Close says QUIT, if the milter listens, and ends the session. It does not wait.
+// Close says QUIT, if the milter listens, and ends the session. It blocks for at
+// most a second, while QUIT is sent.
 func (s *Session) Close() error {
 	if s.err == nil {
 		s.err = ErrClosed

@@ -184,25 +184,26 @@ func (d *Dialogue) each(ctx context.Context, stage func(context.Context, *listen
 // tell tells one stage to every milter that still listens, until one of them
 // refuses.
 func (d *Dialogue) tell(ctx context.Context, stage func(context.Context, *listener) (milter.Verdict, error)) Answer {
-	ctx, cancel := context.WithTimeout(ctx, d.r.total)
+	limit, cancel := context.WithTimeout(ctx, d.r.total)
 	defer cancel()
 	for _, l := range d.listeners {
 		if l == nil {
 			continue
 		}
-		if a := l.ask(ctx, stage); a.Action == mail.Defer || a.Action == mail.Reject {
+		if a := l.ask(ctx, limit, stage); a.Action == mail.Defer || a.Action == mail.Reject {
 			return a
 		}
 	}
 	return Answer{}
 }
 
-// ask tells one stage to one milter.
-func (l *listener) ask(ctx context.Context, stage func(context.Context, *listener) (milter.Verdict, error)) Answer {
+// ask tells one stage to one milter. ctx is the caller's, limit ends with it or when
+// the time of all is over.
+func (l *listener) ask(ctx, limit context.Context, stage func(context.Context, *listener) (milter.Verdict, error)) Answer {
 	var v milter.Verdict
 	err := l.err
 	if err == nil {
-		err = l.member.use(ctx, func(ctx context.Context) (err error) {
+		err = l.member.use(limit, func(ctx context.Context) (err error) {
 			v, err = stage(ctx, l)
 			return err
 		})

@@ -153,6 +153,19 @@ func TestRspamdEdits(t *testing.T) {
 	}
 }
 
+// A flood of fields that rspamd wants removed does not make its answer unusable.
+func TestRspamdRemovesAFlood(t *testing.T) {
+	reply := `{"action":"reject","milter":{"remove_headers":{"X-Spam":0}}}`
+	flood := strings.Repeat("X-Spam: no\r\n", 10_000)
+	for _, action := range []string{"reject", "no action"} {
+		s := rspamd(t, answers(strings.Replace(reply, "reject", action, 1)))
+		o := runner(t, Member{Scanner: s}).Run(t.Context(), facts(t), text(flood+header, ""))
+		if o.Results[0].Err != nil || action == "reject" != (o.Action == mail.Reject) || action == "no action" && whole(t, o.Message) != header {
+			t.Errorf("%v %v", o.Action, o.Results)
+		}
+	}
+}
+
 // Down, slow, killed in the middle, wrong: rspamd has no opinion, the mail goes on
 // or is put off as set.
 func TestRspamdFailures(t *testing.T) {

@@ -180,9 +180,9 @@ func rspamdEdits(p *rspamdReply, header []byte) []milter.Edit {
 	var out []milter.Edit
 	counts := countFields(header)
 	for _, name := range sortedKeys(p.Milter.Remove) {
-		out = appendRemovals(out, name, p.Milter.Remove[name], counts[strings.ToLower(name)])
+		out = appendRemovals(out, name, p.Milter.Remove[name], counts)
 	}
-	total := -len(out)
+	total := 0
 	for _, n := range counts {
 		total += n
 	}
@@ -204,29 +204,32 @@ func clip(s string) string {
 }
 
 // appendRemovals: 0 is every field of the name, n the nth, -n the nth from the
-// end. From the bottom up, so that the places above stay what they were.
-func appendRemovals(out []milter.Edit, name string, at []int, count int) []milter.Edit {
+// end. From the bottom up, so that the places above stay what they were. What is
+// left is counted.
+func appendRemovals(out []milter.Edit, name string, at []int, counts map[string]int) []milter.Edit {
 	if !milter.IsFieldName(name) {
 		return out
 	}
-	gone := map[int]bool{}
+	left := counts[strings.ToLower(name)]
+	if slices.Contains(at, 0) {
+		counts[strings.ToLower(name)] = 0
+		return append(out, milter.Edit{Kind: milter.DeleteHeader, Name: name})
+	}
+	var places []int
 	for _, n := range at {
-		switch {
-		case n == 0:
-			for i := 1; i <= count; i++ {
-				gone[i] = true
-			}
-		case n < 0:
-			gone[count+1+n] = true
-		default:
-			gone[n] = true
+		if n < 0 {
+			n += left + 1
+		}
+		if n >= 1 && n <= left {
+			places = append(places, n)
 		}
 	}
-	for i := count; i >= 1; i-- {
-		if gone[i] {
-			out = append(out, milter.Edit{Kind: milter.DeleteHeader, Name: name, Index: i})
-		}
+	slices.Sort(places)
+	places = slices.Compact(places)
+	for _, n := range slices.Backward(places) {
+		out = append(out, milter.Edit{Kind: milter.DeleteHeader, Name: name, Index: n})
 	}
+	counts[strings.ToLower(name)] -= len(places)
 	return out
 }
 

@@ -91,6 +91,10 @@ func (r *Runner) Close() error {
 	return errors.Join(errs...)
 }
 
+// Len is how many members there are; with none, Run changes nothing and need not
+// be called.
+func (r *Runner) Len() int { return len(r.members) }
+
 // Run asks every member about a message. It blocks for at most Total and ends
 // early with ctx; then, as in every doubt, the action is Defer. The caller reads the Outcome's
 // message, then closes it.

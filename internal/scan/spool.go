@@ -4,7 +4,6 @@ import (
 	"os"
 
 	"posta/internal/blob"
-	"posta/internal/milter"
 )
 
 // TempDir is the folder for bodies that scanners replaced, "" the system's.
@@ -26,7 +25,7 @@ func (s *spool) Write(p []byte) (int, error) {
 	s.size += int64(len(p))
 	if s.file == nil && s.size > inMemory {
 		if err := s.spill(); err != nil {
-			return 0, &milter.LocalError{Err: err}
+			return 0, err
 		}
 	}
 	if s.file != nil {
