@@ -205,7 +205,11 @@ func TestRspamdFailures(t *testing.T) {
 	} {
 		for set, want := range map[Fallback]mail.Action{ByKind: mail.Accept, Defer: mail.Defer} {
 			t.Run(c.name+" "+set.String(), func(t *testing.T) {
-				r := runner(t, Member{Scanner: rspamd(t, c.answer), OnFailure: set, Timeout: 200 * time.Millisecond})
+				m := Member{Scanner: rspamd(t, c.answer), OnFailure: set}
+				if c.cause == Slow {
+					m.Timeout = 200 * time.Millisecond
+				}
+				r := runner(t, m)
 				o := r.Run(t.Context(), facts(t), text(header, "Hello\r\n"))
 				if o.Action != want || o.Results[0].Cause != c.cause {
 					t.Errorf("%v %v", o.Action, o.Results)
