@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"posta/internal/admit"
 	"posta/internal/config"
 	"posta/internal/control"
+	"posta/internal/gate"
 	"posta/internal/imapserver"
 	"posta/internal/intake"
 	"posta/internal/mail"
@@ -143,15 +143,22 @@ func (s *server) smtpConfig(d mail.Door) smtpserver.Config {
 	b.MessageBytes, b.Recipients, b.Messages = int64(lim.MessageSize), lim.Recipients, lim.MessagesPerConnection
 	c := smtpserver.Config{
 		Door: d, Hostname: s.cfg.Hostname, Greeting: s.cfg.Greeting, WhyURL: s.whyURL(), Budget: b, TLS: s.certs.TLSFunc(),
-		Limits:  smtpserver.Limits{Connections: lim.Connections, PerNetwork: lim.PerNetwork},
-		Trusted: s.trusted, RequireTLS: true, Log: s.log,
-	}
-	for _, p := range s.cfg.Network.Proxy {
-		if n, err := config.ParsePrefix(p); err == nil {
-			c.ProxyFrom = append(c.ProxyFrom, n)
-		}
+		Limits:  gate.Limits{Connections: lim.Connections, PerNetwork: lim.PerNetwork},
+		Trusted: s.trusted, ProxyFrom: s.proxies(), RequireTLS: true, Log: s.log,
 	}
 	return c
+}
+
+// proxies are the networks of load balancers, whose connections begin with a
+// PROXY header at every door that speaks a protocol of mail.
+func (s *server) proxies() []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range s.cfg.Network.Proxy {
+		if n, err := config.ParsePrefix(p); err == nil {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 func (s *server) smtpDoor(name string, l net.Listener) door {
@@ -164,73 +171,35 @@ func (s *server) smtpDoor(name string, l net.Listener) door {
 		if len(c.ProxyFrom) == 0 {
 			c.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 		}
-		l = &only{l, c.ProxyFrom}
+		c.ProxyOnly = true
 	case "lmtp":
 		c = s.smtpConfig(mail.LMTP)
 	default:
 		c = s.smtpConfig(mail.Submission)
 		c.ImplicitTLS = name == "submissions"
 	}
-	srv := smtpserver.New(c, s.in)
-	return door{name, l, func(ctx context.Context) error { return ended(srv.Serve(ctx, l), smtpserver.ErrShutDown) }, srv.Shutdown}
-}
-
-// only takes connections from some networks and closes all others: who comes to
-// a door for proxies and is none could leave the header out.
-type only struct {
-	net.Listener
-	from []netip.Prefix
-}
-
-// Accept implements net.Listener.
-func (o *only) Accept() (net.Conn, error) {
-	for {
-		c, err := o.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
-		ip := ap.Addr().Unmap()
-		if err == nil && slices.ContainsFunc(o.from, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-			return c, nil
-		}
-		c.Close()
-	}
+	return s.smtpServing(name, l, c)
 }
 
 // sendmailDoor speaks SMTP with programs of this machine, each known by its user.
 func (s *server) sendmailDoor(l net.Listener) door {
-	srv := smtpserver.New(s.smtpConfig(mail.Local), s.in)
-	serve := func(ctx context.Context) error {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return ended(err, net.ErrClosed)
-			}
-			uid, err := control.PeerUID(c)
-			if err != nil {
-				s.log.WarnContext(ctx, "local client without credentials", "err", err)
-				c.Close()
-				continue
-			}
-			client := mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: fmt.Sprintf("uid:%d", uid)}
-			go func() {
-				if err := srv.ServeConn(ctx, c, client); err != nil && !errors.Is(err, smtpserver.ErrShutDown) {
-					s.log.DebugContext(ctx, "local session", "err", err)
-				}
-			}()
-		}
+	c := s.smtpConfig(mail.Local)
+	c.Who = func(nc net.Conn) (mail.Client, error) {
+		uid, err := control.PeerUID(nc)
+		return mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: fmt.Sprintf("uid:%d", uid)}, err
 	}
-	return door{"sendmail", l, serve, func(ctx context.Context) error {
-		l.Close()
-		return srv.Shutdown(ctx) // waits for the sessions that Accept handed over
-	}}
+	return s.smtpServing("sendmail", l, c)
+}
+
+func (s *server) smtpServing(name string, l net.Listener, c smtpserver.Config) door {
+	srv := smtpserver.New(c, s.in)
+	return door{name, l, func(ctx context.Context) error { return ended(srv.Serve(ctx, l), smtpserver.ErrShutDown) }, srv.Shutdown}
 }
 
 func (s *server) imapDoor(name string, l net.Listener) door {
 	srv := &imapserver.Server{
 		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater}, Store: s.state.Store,
-		Blobs: s.state.Blobs, Appender: appender{s.in}, Log: s.log, Now: s.opt.Now,
+		Blobs: s.state.Blobs, Appender: appender{s.in}, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log, Now: s.opt.Now,
 	}
 	if name == "imaps" {
 		srv.TLS = imapserver.ImplicitTLS
@@ -241,7 +210,7 @@ func (s *server) imapDoor(name string, l net.Listener) door {
 func (s *server) pop3Door(name string, l net.Listener) door {
 	srv := &pop3server.Server{
 		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, pop3server.ErrRefused, pop3server.ErrTryLater},
-		Store: s.state.Store, Blobs: s.state.Blobs, Log: s.log,
+		Store: s.state.Store, Blobs: s.state.Blobs, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log,
 	}
 	if name == "pop3s" {
 		srv.TLS = pop3server.ImplicitTLS

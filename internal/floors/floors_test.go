@@ -20,7 +20,7 @@ var floors = []struct {
 	name     string
 	packages []string
 }{
-	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "resolver", "certs", "sandbox", "systemd", "words"}},
+	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "certs", "sandbox", "systemd", "words"}},
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres"}},
 	{"domain", []string{"mail", "mailbox", "finding"}},
 	{"state", []string{"blob", "store", "directory", "trace"}},
@@ -47,6 +47,8 @@ var exceptions = map[string]string{
 	"store ← trace":             "the store keeps traces as opaque records of its contract",
 	"blob/record ← blob/pack":   "the record format that both stores share",
 	"blob/record ← blob/s3":     "the record format that both stores share",
+	"lineio ← gate":             "a gate's connections are lines",
+	"ratelimit ← gate":          "a gate counts connections by network",
 	"smtpserver ← intake":       "the caller declares the interface: the door says what a backend must do, intake does it",
 	"admit ← command":           "a command makes passwords",
 	"route ← relay":             "an attempt goes where the route says",

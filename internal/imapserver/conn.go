@@ -2,33 +2,27 @@ package imapserver
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
-	"runtime/debug"
 	"time"
 
+	"posta/internal/gate"
 	"posta/internal/imap"
 	"posta/internal/lineio"
 	"posta/internal/mailbox"
 	"posta/internal/store"
 )
 
-// conn is one client. All fields are of the connection's goroutine, save raw, io's
-// Interrupt and cancel; in IDLE the selected mailbox and the writing side are
-// lent to the announcer.
+// conn is one client. All fields are of the connection's goroutine, save io's
+// Abort; in IDLE the selected mailbox and the writing side are lent to the
+// announcer.
 type conn struct {
 	srv    *Server
-	limits Limits
+	limits *Limits
 	log    *slog.Logger
-	raw    net.Conn
-	io     *lineio.Conn
-	cancel context.CancelFunc
-	remote netip.Addr
+	io     *gate.Conn
 
 	secure  bool // TLS is on
 	state   State
@@ -57,79 +51,32 @@ type conn struct {
 // errBye ends a connection after what was written.
 var errBye = errors.New("imapserver: connection ends")
 
-// handle is the life of a connection.
-func (s *Server) handle(ctx context.Context, nc net.Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer nc.Close()
-	remote := remoteAddr(nc)
-	c := &conn{
-		srv: s, limits: s.Limits.orDefault(), raw: nc, io: lineio.New(nc, nil), cancel: cancel,
-		remote: remote, state: NotAuthenticated, log: s.logger().With("remote", remote),
-	}
-	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	defer stop()
+// Run implements gate.Talk: from the greeting to the last word.
+func (c *conn) Run(ctx context.Context) {
 	c.io.SetTimeouts(c.limits.Login, c.limits.Literal)
 	c.io.SetLast(time.Now().Add(c.limits.Login))
-	refusal := s.add(c)
-	if refusal == "" {
-		defer s.remove(c)
-	} else if s.TLS == ImplicitTLS {
-		return // a handshake would cost more than the client is told by it
-	}
-	defer c.close()
-	defer c.recover(ctx)
-	if s.TLS == ImplicitTLS {
-		if err := c.startTLS(ctx); err != nil {
-			c.log.DebugContext(ctx, "imap: TLS handshake failed", "err", err)
-			return
-		}
-	}
-	if refusal != "" {
-		c.status("*", &imap.Reply{Status: imap.BYE, Code: "UNAVAILABLE", Text: refusal})
-		return
-	}
-	c.status("*", &imap.Reply{Status: imap.OK, Code: "CAPABILITY " + c.capabilities(), Text: s.Hostname + " Posta ready"})
+	c.status("*", &imap.Reply{Status: imap.OK, Code: "CAPABILITY " + c.capabilities(), Text: c.srv.Hostname + " Posta ready"})
 	if err := c.loop(ctx); !errors.Is(err, errBye) {
 		c.log.DebugContext(ctx, "imap: connection ended", "err", err)
 	}
 }
 
-// recover catches a panic, which is our own fault, at the edge of the connection.
-func (c *conn) recover(ctx context.Context) {
-	if p := recover(); p != nil {
-		c.log.ErrorContext(ctx, "imap: panic", "panic", p, "stack", string(debug.Stack()))
-		c.status("*", &imap.Reply{Status: imap.BYE, Code: "SERVERBUG", Text: "internal error"})
-	}
+// Fault implements gate.Talk.
+func (c *conn) Fault() {
+	c.status("*", &imap.Reply{Status: imap.BYE, Code: "SERVERBUG", Text: "internal error"})
 }
 
-func (c *conn) close() {
-	c.io.Flush()
+// End implements gate.Talk.
+func (c *conn) End(context.Context) {
 	if c.unsubsc != nil {
 		c.unsubsc()
-	}
-	if t, ok := c.io.NetConn().(*tls.Conn); ok {
-		t.SetWriteDeadline(time.Now().Add(time.Second))
-		t.CloseWrite()
 	}
 }
 
 // startTLS makes the handshake and forgets what was sent in clear ahead of it.
 func (c *conn) startTLS(ctx context.Context) error {
-	if err := c.io.Flush(); err != nil {
-		return err
-	}
-	c.io.Discard()
-	t := tls.Server(c.raw, c.srv.TLSConfig())
-	ctx, cancel := context.WithTimeout(ctx, c.limits.Login)
-	defer cancel()
-	c.raw.SetDeadline(time.Now().Add(c.limits.Login))
-	if err := t.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	c.raw.SetDeadline(time.Time{})
-	c.secure = true
-	_, err := c.io.Upgrade(t)
+	err := c.io.StartTLS(ctx, c.limits.Login)
+	c.secure = err == nil
 	return err
 }
 

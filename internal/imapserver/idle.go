@@ -82,7 +82,7 @@ func (c *conn) announce(ctx context.Context, nc net.Conn) {
 		if err := c.announceOnce(ctx, nc); err != nil {
 			if ctx.Err() == nil {
 				c.log.WarnContext(ctx, "imap: IDLE cannot announce", "err", err)
-				c.raw.Close()
+				c.io.Abort()
 			}
 			return
 		}

@@ -1,12 +1,16 @@
 package imapserver
 
-import "time"
+import (
+	"time"
+
+	"posta/internal/gate"
+)
 
 // Limits is the budget of the door and of each connection. A field that is zero
 // takes the value of DefaultLimits.
 type Limits struct {
-	Connections  int           // at once, on this server
-	PerAddress   int           // at once, from one address (IPv6: one /64)
+	gate.Limits // of the door's connections
+
 	Login        time.Duration // from connect to a successful login
 	Idle         time.Duration // without a command; RFC 9051 §5.4: at least 30 minutes
 	Literal      time.Duration // for one block of a literal, and for one write
@@ -19,8 +23,8 @@ type Limits struct {
 
 // DefaultLimits are the values for a server of any size.
 var DefaultLimits = Limits{
-	Connections:  10_000,
-	PerAddress:   100, // one office behind one address, several connections each
+	// One office behind one address, several connections each.
+	Limits:       gate.Limits{Connections: 10_000, PerNetwork: 2000, PerHost: 100},
 	Login:        time.Minute,
 	Idle:         30 * time.Minute,
 	Literal:      2 * time.Minute,
@@ -34,8 +38,9 @@ var DefaultLimits = Limits{
 // orDefault fills what is zero.
 func (l Limits) orDefault() Limits {
 	d := DefaultLimits
+	l.Limits = l.Limits.Or(d.Limits)
 	for _, f := range []struct{ have, def *int }{
-		{&l.Connections, &d.Connections}, {&l.PerAddress, &d.PerAddress}, {&l.PreCommands, &d.PreCommands},
+		{&l.PreCommands, &d.PreCommands},
 		{&l.FailedLogins, &d.FailedLogins}, {&l.BadCommands, &d.BadCommands}, {&l.Keywords, &d.Keywords},
 	} {
 		if *f.have == 0 {

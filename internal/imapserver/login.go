@@ -29,7 +29,7 @@ func (c *conn) login(ctx context.Context, d *imap.Decoder) error {
 // enter verifies a login and opens the account. The authenticator delays a
 // refusal itself.
 func (c *conn) enter(ctx context.Context, user, password string) error {
-	account, err := c.srv.Auth.Authenticate(ctx, c.remote, user, password)
+	account, err := c.srv.Auth.Authenticate(ctx, c.io.Remote.Addr(), user, password)
 	switch {
 	case errors.Is(err, ErrTryLater):
 		return imap.No("UNAVAILABLE", "the login cannot be verified now, try again later")

@@ -3,12 +3,14 @@ package imapserver
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
+
+	"posta/internal/gate"
+	"posta/internal/imap"
 )
 
 // TLSMode says when TLS begins.
@@ -38,163 +40,40 @@ type Server struct {
 	Log    *slog.Logger     // optional: nothing is logged
 	Now    func() time.Time // optional: time.Now
 
-	mu       sync.Mutex
-	conns    map[*conn]struct{}
-	byAddr   map[netip.Prefix]int
-	closing  bool
-	listener map[net.Listener]struct{}
-	wg       sync.WaitGroup
+	// ProxyFrom are the networks whose connections begin with a PROXY header,
+	// all of them. Trusted names addresses that the counts of connections do not
+	// concern. Both are optional.
+	ProxyFrom []netip.Prefix
+	Trusted   func(netip.Addr) bool
+
+	once   sync.Once // makes the two below
+	gate   *gate.Gate
+	limits Limits
 }
 
 // ErrServerClosed is what Serve returns after Shutdown.
-var ErrServerClosed = errors.New("imapserver: server closed")
+var ErrServerClosed = gate.ErrShutDown
 
 // Serve takes connections until the listener fails or Shutdown is called, and
 // waits for the connections that it took. When ctx ends connections are dropped.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	if !s.begin(l) {
-		return ErrServerClosed
-	}
-	defer s.forget(l)
-	var own sync.WaitGroup
-	defer own.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
-	pause := time.Duration(0)
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if s.isClosing() {
-				own.Wait()
-				return ErrServerClosed
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			// Out of descriptors, or a connection that was reset before we took
-			// it: wait, so that the loop does not spin.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.logger().Warn("imap: accept failed", "err", err, "pause", pause)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		pause = 0
-		own.Go(func() { s.handle(ctx, nc) })
-	}
-}
-
-func (s *Server) begin(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	if s.conns == nil {
-		s.conns = map[*conn]struct{}{}
-		s.byAddr = map[netip.Prefix]int{}
-		s.listener = map[net.Listener]struct{}{}
-	}
-	s.listener[l] = struct{}{}
-	return true
-}
-
-func (s *Server) forget(l net.Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.listener, l)
-}
-
-func (s *Server) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
+	return s.open().Serve(ctx, l, door{s})
 }
 
 // Shutdown stops taking connections, lets each finish the command it is at, says
 // BYE and waits. When ctx ends first the rest is cut off and ctx's error returned.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	for l := range s.listener {
-		l.Close()
-	}
-	for c := range s.conns {
-		c.io.Interrupt()
-	}
-	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() { // ends with the last connection
-		s.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	s.mu.Lock()
-	for c := range s.conns {
-		c.cancel()
-		c.raw.Close()
-	}
-	s.mu.Unlock()
-	<-done
-	return ctx.Err()
-}
+func (s *Server) Shutdown(ctx context.Context) error { return s.open().Shutdown(ctx) }
 
-// network is what one client is counted by.
-func network(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
-
-// add counts a connection; the text says why it is refused.
-func (s *Server) add(c *conn) (refusal string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := network(c.remote)
-	switch {
-	case s.closing:
-		return "the server is going down"
-	case len(s.conns) >= c.limits.Connections:
-		return "too many connections, try again later"
-	case s.byAddr[p] >= c.limits.PerAddress:
-		return "too many connections from your network"
-	}
-	s.conns[c] = struct{}{}
-	s.byAddr[p]++
-	s.wg.Add(1)
-	return ""
-}
-
-func (s *Server) remove(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	p := network(c.remote)
-	if s.byAddr[p]--; s.byAddr[p] <= 0 {
-		delete(s.byAddr, p)
-	}
-	s.wg.Done()
-}
-
-func (s *Server) logger() *slog.Logger {
-	if s.Log != nil {
-		return s.Log
-	}
-	return slog.New(slog.DiscardHandler)
+// open makes the gate when it is first needed.
+func (s *Server) open() *gate.Gate {
+	s.once.Do(func() {
+		s.limits = s.Limits.orDefault()
+		s.gate = gate.New(gate.Config{
+			Limits: s.limits.Limits, Trusted: s.Trusted, ProxyFrom: s.ProxyFrom,
+			TLS: s.TLSConfig, ImplicitTLS: s.TLS == ImplicitTLS, Log: s.Log,
+		})
+	})
+	return s.gate
 }
 
 func (s *Server) now() time.Time {
@@ -204,9 +83,23 @@ func (s *Server) now() time.Time {
 	return time.Now()
 }
 
-func remoteAddr(nc net.Conn) netip.Addr {
-	if a, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
-		return a.Addr().Unmap()
-	}
-	return netip.Addr{}
+// door gives the gate IMAP's words.
+type door struct{ *Server }
+
+// refusals are what a client without a conversation reads.
+var refusals = [...]imap.Reply{
+	gate.Full:     {Status: imap.BYE, Code: "UNAVAILABLE", Text: "too many connections, try again later"},
+	gate.Crowded:  {Status: imap.BYE, Code: "UNAVAILABLE", Text: "too many connections from your network"},
+	gate.NotProxy: {Status: imap.BYE, Text: "a PROXY header was expected from your address"},
+}
+
+// Refuse implements gate.Door.
+func (d door) Refuse(g *gate.Conn, why gate.Refusal) {
+	g.Compose(func(b []byte) []byte { return refusals[why].Append(b, "*") })
+}
+
+// Talk implements gate.Door.
+func (d door) Talk(g *gate.Conn) gate.Talk {
+	_, secure := g.TLS()
+	return &conn{srv: d.Server, limits: &d.limits, io: g, log: g.Log, secure: secure, state: NotAuthenticated}
 }

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -234,7 +235,7 @@ func TestErrorsBecomeReplies(t *testing.T) {
 
 func TestLimitsOfConnections(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, StartTLS, func(s *Server) { s.Limits.PerAddress = 2; s.Limits.PreCommands = 3 })
+	b := newBench(t, StartTLS, func(s *Server) { s.Limits.PerHost = 2; s.Limits.PreCommands = 3 })
 	c := b.dial()
 	c.read()
 	b.dial().read()
@@ -246,6 +247,55 @@ func TestLimitsOfConnections(t *testing.T) {
 	}
 	if got := c.run("a", "NOOP"); got[0] != "* BYE too many commands without a login" {
 		t.Errorf("fourth command: %q", got)
+	}
+}
+
+// remotes writes down from where logins come.
+type remotes struct {
+	Authenticator
+	seen chan netip.Addr
+}
+
+func (r remotes) Authenticate(ctx context.Context, remote netip.Addr, user, password string) (mailbox.AccountID, error) {
+	r.seen <- remote
+	return r.Authenticator.Authenticate(ctx, remote, user, password)
+}
+
+// Behind a load balancer the client is whom the PROXY header names, in front of
+// TLS too.
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []TLSMode{StartTLS, ImplicitTLS} {
+		seen := make(chan netip.Addr, 1)
+		b := newBench(t, mode, func(s *Server) {
+			s.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
+			s.Auth = remotes{s.Auth, seen}
+		})
+		nc, err := b.l.Dial(t.Context(), netip.MustParseAddrPort("10.0.0.1:1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		io.WriteString(nc, "PROXY TCP4 192.0.2.7 198.51.100.9 4242 143\r\n")
+		c := &client{t: t, nc: nc, r: bufio.NewReader(nc)}
+		if mode == ImplicitTLS {
+			c.upgrade()
+			c.login()
+		} else {
+			c.read()
+			c.run("a", "STARTTLS")
+			c.upgrade()
+			c.run("b", "LOGIN alice@example.org secret")
+		}
+		if got := <-seen; got.String() != "192.0.2.7" {
+			t.Errorf("a login from %v", got)
+		}
+	}
+	b := newBench(t, StartTLS, func(s *Server) { s.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })
+	c := b.dial()
+	c.send("a CAPABILITY")
+	if got := c.read(); got != "* BYE a PROXY header was expected from your address" {
+		t.Error(got)
 	}
 }
 
@@ -375,7 +425,7 @@ func TestShutdown(t *testing.T) {
 // 8 of them TLS, and a stack of 8 to 16 KiB.
 func TestMemoryOfIdleSession(t *testing.T) {
 	const sessions = 200
-	b := newBench(t, ImplicitTLS, func(s *Server) { s.Limits.PerAddress = sessions + 1 })
+	b := newBench(t, ImplicitTLS, func(s *Server) { s.Limits.PerHost = sessions + 1 })
 	for range 100 {
 		b.deliver("INBOX", "Subject: x\r\n\r\nbody\r\n")
 	}

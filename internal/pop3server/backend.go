@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posta/internal/blob"
+	"posta/internal/gate"
 	"posta/internal/mailbox"
 	"posta/internal/store"
 )
@@ -40,8 +41,8 @@ type Blobs interface {
 // Limits is the budget of the door and of each connection. A field that is zero
 // takes the value of DefaultLimits.
 type Limits struct {
-	Connections  int           // at once, on this server
-	PerAddress   int           // at once, from one address (IPv6: one /64)
+	gate.Limits // of the door's connections
+
 	Login        time.Duration // from connect to a successful login
 	Idle         time.Duration // without a command; RFC 1939 §3: at least 10 minutes
 	Write        time.Duration // for one write
@@ -52,8 +53,8 @@ type Limits struct {
 
 // DefaultLimits are the values for a server of any size.
 var DefaultLimits = Limits{
-	Connections:  5_000,
-	PerAddress:   50,
+	// One office behind one address, several connections each.
+	Limits:       gate.Limits{Connections: 5_000, PerNetwork: 500, PerHost: 50},
 	Login:        time.Minute,
 	Idle:         10 * time.Minute,
 	Write:        2 * time.Minute,
@@ -65,8 +66,9 @@ var DefaultLimits = Limits{
 // orDefault fills what is zero.
 func (l Limits) orDefault() Limits {
 	d := DefaultLimits
+	l.Limits = l.Limits.Or(d.Limits)
 	for _, f := range []struct{ have, def *int }{
-		{&l.Connections, &d.Connections}, {&l.PerAddress, &d.PerAddress}, {&l.PreCommands, &d.PreCommands},
+		{&l.PreCommands, &d.PreCommands},
 		{&l.FailedLogins, &d.FailedLogins}, {&l.BadCommands, &d.BadCommands},
 	} {
 		if *f.have == 0 {

@@ -2,17 +2,14 @@ package pop3server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
+	"posta/internal/gate"
 	"posta/internal/lineio"
 	"posta/internal/mailbox"
 )
@@ -24,16 +21,12 @@ const (
 	maxAuth = 2 * 9216
 )
 
-// conn is one client. All fields are of its goroutine, save raw, io's Interrupt
-// and cancel.
+// conn is one client. All fields are of its goroutine.
 type conn struct {
 	srv    *Server
-	limits Limits
+	limits *Limits
 	log    *slog.Logger
-	raw    net.Conn
-	io     *lineio.Conn
-	cancel context.CancelFunc
-	remote netip.Addr
+	io     *gate.Conn
 
 	secure    bool
 	state     State
@@ -67,76 +60,26 @@ var (
 	errLost = errors.New("pop3server: connection lost")
 )
 
-// handle is the life of a connection.
-func (s *Server) handle(ctx context.Context, nc net.Conn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer nc.Close()
-	remote := remoteAddr(nc)
-	c := &conn{
-		srv: s, limits: s.Limits.orDefault(), raw: nc, io: lineio.New(nc, make([]byte, 1024)), cancel: cancel,
-		remote: remote, state: Authorization, log: s.logger().With("remote", remote),
-	}
-	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	defer stop()
+// Run implements gate.Talk: from the greeting to the last word.
+func (c *conn) Run(ctx context.Context) {
 	c.io.SetTimeouts(c.limits.Login, c.limits.Write)
 	c.io.SetLast(time.Now().Add(c.limits.Login))
-	refusal := s.add(c)
-	if refusal == "" {
-		defer s.remove(c)
-	} else if s.TLS == ImplicitTLS {
-		return // a handshake would cost more than the client is told by it
-	}
-	defer c.close()
-	defer c.recover(ctx)
-	if s.TLS == ImplicitTLS {
-		if err := c.startTLS(ctx); err != nil {
-			c.log.DebugContext(ctx, "pop3: TLS handshake failed", "err", err)
-			return
-		}
-	}
-	if refusal != "" {
-		c.line(refuse("SYS/TEMP", "%s", refusal).Error())
-		return
-	}
-	c.ok("%s Posta ready", s.Hostname)
+	c.ok("%s Posta ready", c.srv.Hostname)
 	if err := c.loop(ctx); !errors.Is(err, errQuit) {
 		c.log.DebugContext(ctx, "pop3: connection ended", "err", err)
 	}
 }
 
-// recover catches a panic, which is our own fault, at the edge of the connection.
-func (c *conn) recover(ctx context.Context) {
-	if p := recover(); p != nil {
-		c.log.ErrorContext(ctx, "pop3: panic", "panic", p, "stack", string(debug.Stack()))
-		c.line("-ERR [SYS/TEMP] internal error")
-	}
-}
+// Fault implements gate.Talk.
+func (c *conn) Fault() { c.line("-ERR [SYS/TEMP] internal error") }
 
-func (c *conn) close() {
-	c.io.Flush()
-	if t, ok := c.io.NetConn().(*tls.Conn); ok {
-		t.SetWriteDeadline(time.Now().Add(time.Second))
-		t.CloseWrite()
-	}
-}
+// End implements gate.Talk.
+func (c *conn) End(context.Context) {}
 
 // startTLS makes the handshake and forgets what was sent in clear ahead of it.
 func (c *conn) startTLS(ctx context.Context) error {
-	if err := c.io.Flush(); err != nil {
-		return err
-	}
-	c.io.Discard()
-	t := tls.Server(c.raw, c.srv.TLSConfig())
-	ctx, cancel := context.WithTimeout(ctx, c.limits.Login)
-	defer cancel()
-	c.raw.SetDeadline(time.Now().Add(c.limits.Login))
-	if err := t.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	c.raw.SetDeadline(time.Time{})
-	c.secure = true
-	_, err := c.io.Upgrade(t)
+	err := c.io.StartTLS(ctx, c.limits.Login)
+	c.secure = err == nil
 	return err
 }
 

@@ -133,7 +133,7 @@ func (c *conn) auth(ctx context.Context, args []string) error {
 // enter verifies a login and opens INBOX as it is now. The authenticator delays a
 // refusal itself.
 func (c *conn) enter(ctx context.Context, user, password string) error {
-	account, err := c.srv.Auth.Authenticate(ctx, c.remote, user, password)
+	account, err := c.srv.Auth.Authenticate(ctx, c.io.Remote.Addr(), user, password)
 	switch {
 	case errors.Is(err, ErrTryLater):
 		return refuse("SYS/TEMP", "the login cannot be verified now, try again later")

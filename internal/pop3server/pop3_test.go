@@ -57,9 +57,12 @@ type bench struct {
 	stop   func()
 }
 
-func newBench(t testing.TB, mode TLSMode) *bench {
+func newBench(t testing.TB, mode TLSMode, change ...func(*Server)) *bench {
 	b := &bench{t: t, store: &memory{blobs: map[blob.ID]string{}}, l: memnet.Listen(netip.MustParseAddrPort("192.0.2.1:995"))}
 	b.server = &Server{Hostname: "mx.example.org", TLS: mode, TLSConfig: tlsConfig, Auth: b.store, Store: b.store, Blobs: b.store}
+	for _, f := range change {
+		f(b.server)
+	}
 	done := make(chan error, 1)
 	go func() { done <- b.server.Serve(context.Background(), b.l) }()
 	b.stop = sync.OnceFunc(func() {
@@ -328,6 +331,63 @@ func TestTimes(t *testing.T) {
 				t.Error("a session without QUIT removed a message")
 			}
 		})
+	}
+}
+
+// remotes writes down from where logins come.
+type remotes struct {
+	Authenticator
+	seen chan netip.Addr
+}
+
+func (r remotes) Authenticate(ctx context.Context, remote netip.Addr, user, password string) (mailbox.AccountID, error) {
+	r.seen <- remote
+	return r.Authenticator.Authenticate(ctx, remote, user, password)
+}
+
+// Behind a load balancer the client is whom the PROXY header names.
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	seen := make(chan netip.Addr, 1)
+	b := newBench(t, ImplicitTLS, func(s *Server) {
+		s.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
+		s.Auth = remotes{s.Auth, seen}
+	})
+	nc, err := b.l.Dial(t.Context(), netip.MustParseAddrPort("10.0.0.1:1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Write([]byte("PROXY TCP4 192.0.2.7 198.51.100.9 4242 995\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, nc: nc}
+	c.upgrade()
+	c.login()
+	if got := <-seen; got.String() != "192.0.2.7" {
+		t.Errorf("a login from %v", got)
+	}
+}
+
+// The words for clients that get no conversation.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Server){
+		"-ERR [SYS/TEMP] too many connections, try again later":         func(s *Server) { s.Limits.Connections = 1 },
+		"-ERR [SYS/TEMP] too many connections from your network":        func(s *Server) { s.Limits.PerHost = 1 },
+		"-ERR [SYS/PERM] a PROXY header was expected from your address": func(s *Server) { s.ProxyFrom = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} },
+	} {
+		b := newBench(t, StartTLS, change)
+		first := b.dial()
+		if b.server.ProxyFrom == nil {
+			first.read()
+		}
+		c := b.dial()
+		c.send("USER alice@example.org")
+		if got := c.read(); got != want {
+			t.Errorf("%q, wanted %q", got, want)
+		}
+		first.nc.Close()
 	}
 }
 

@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
 
 	"posta/internal/mail"
-	"posta/internal/memnet"
 	"posta/internal/sasl"
 	"posta/internal/smtp"
 )
@@ -49,8 +49,10 @@ func (nullSink) Abort()                              {}
 func BenchmarkMessage(b *testing.B) {
 	var budget Budget
 	budget.Messages, budget.Commands = 1<<40, 1<<40
-	client, server := memnet.Pipe(testClient, testServer)
-	benchmark(b, budget, client, server)
+	srv := New(Config{Hostname: "mx.example.org", Budget: budget}, nullBackend{})
+	client, ended := connect(b, srv)
+	benchmark(b, client)
+	ended()
 }
 
 // BenchmarkMessageTCP is the same over loopback: six system calls of each side.
@@ -61,23 +63,21 @@ func BenchmarkMessageTCP(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	srv := New(Config{Hostname: "mx.example.org", Budget: budget}, nullBackend{})
+	ended := make(chan error)
+	go func() { ended <- srv.Serve(b.Context(), l) }()
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		b.Fatal(err)
 	}
-	server, err := l.Accept()
-	if err != nil {
+	benchmark(b, client)
+	l.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		b.Fatal(err)
 	}
-	benchmark(b, budget, client, server)
 }
 
-func benchmark(b *testing.B, budget Budget, client, server net.Conn) {
-	srv := New(Config{Hostname: "mx.example.org", Budget: budget}, nullBackend{})
-	ended := make(chan error)
-	go func() { ended <- srv.ServeConn(b.Context(), server, mail.Client{}) }()
-
+func benchmark(b *testing.B, client net.Conn) {
 	r := bufio.NewReader(client)
 	expect := func(prefix string) {
 		for {
@@ -108,7 +108,4 @@ func benchmark(b *testing.B, budget Budget, client, server net.Conn) {
 	client.Write([]byte("QUIT\r\n"))
 	expect("221")
 	client.Close()
-	if err := <-ended; err != nil {
-		b.Fatal(err)
-	}
 }

@@ -4,26 +4,22 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"os"
-	"runtime/debug"
 	"time"
 
+	"posta/internal/gate"
 	"posta/internal/lineio"
 	"posta/internal/mail"
 	"posta/internal/smtp"
 )
 
-// conn is one connection; everything but line.Interrupt and kill belongs to the
-// goroutine that runs it.
+// conn is one connection; everything belongs to the goroutine that runs it.
 type conn struct {
-	srv    *Server
-	ctx    context.Context
-	cancel context.CancelFunc
-	line   *lineio.Conn
-	raw    net.Conn // as accepted, beneath TLS
-	log    *slog.Logger
-	known  bool // by ServeConn: the caller says who it is
+	srv  *Server
+	ctx  context.Context // of Run: it ends when the connection is cut off
+	gate *gate.Conn
+	line *lineio.Conn // of gate
+	log  *slog.Logger
 
 	client  mail.Client
 	session Session
@@ -53,58 +49,48 @@ type transaction struct {
 	sinkErr  error // first error of the sink
 }
 
-func (s *Server) newConn(ctx context.Context, nc net.Conn, client mail.Client) *conn {
-	c := &conn{srv: s, raw: nc, client: client, cause: Dropped}
-	c.ctx, c.cancel = context.WithCancel(ctx)
-	c.line = lineio.New(nc, nil)
-	c.log = s.cfg.Log.With("conn", s.lastID.Add(1))
+func (s *Server) newConn(g *gate.Conn) *conn {
+	c := &conn{srv: s, gate: g, line: g.Conn, log: g.Log, client: mail.Client{Door: s.cfg.Door}, cause: Dropped}
+	if s.cfg.Who != nil {
+		var err error
+		if c.client, err = s.cfg.Who(g.NetConn()); err != nil {
+			c.log.Warn("smtp client without credentials", "err", err)
+			c.ended, c.cause = true, Refused
+		}
+	}
+	if g.Remote.IsValid() {
+		c.client.IP, c.client.Port, c.client.Local = g.Remote.Addr(), g.Remote.Port(), g.Local
+	}
+	if st, ok := g.TLS(); ok {
+		c.client.TLS = tlsOf(st)
+	}
 	return c
 }
 
-// abandon closes a connection that is not run.
-func (c *conn) abandon() {
-	c.cancel()
-	c.raw.Close()
-}
-
-// kill cuts the connection off, from any goroutine.
-func (c *conn) kill() {
-	c.cancel()
-	c.raw.Close()
-}
-
-// run is the whole life of a connection.
-func (c *conn) run() {
-	stop := context.AfterFunc(c.ctx, func() { c.raw.Close() })
-	defer func() {
-		stop()
-		c.cancel()
-	}()
-	defer c.finish()
-	defer c.catch("smtp session panicked")
-
+// Run implements gate.Talk: from the greeting to the last reply.
+func (c *conn) Run(ctx context.Context) {
+	c.ctx = ctx
 	b := c.budget()
 	c.line.SetTimeouts(b.Command, b.Write)
 	if b.Total > 0 {
 		c.line.SetLast(time.Now().Add(b.Total))
 	}
-	if !c.proxied() {
-		return
-	}
-	leave, refused, ok := c.admit()
-	if !ok {
-		c.end(refused, Exhausted)
-		return
-	}
-	defer leave()
-	if c.srv.cfg.ImplicitTLS && !c.handshake() {
-		return
-	}
-	if c.greet() {
+	if !c.ended && c.greet() {
 		for !c.ended {
 			c.next()
 		}
 	}
+}
+
+// budget is the Budget of the moment: strangers at the MX have less of it while
+// the node is busy.
+func (c *conn) budget() *Budget {
+	s := c.srv
+	if s.cfg.Load == nil || c.client.Door != mail.MX || c.client.Class >= mail.LocalNetwork ||
+		s.cfg.Load() < loadTight || c.gate.Trusted {
+		return &s.calm
+	}
+	return &s.tight
 }
 
 // greet opens the session and speaks first.
@@ -230,9 +216,7 @@ func (c *conn) secure() bool { return c.client.TLS.Version != "" }
 
 // say puts a reply into the write buffer.
 func (c *conn) say(r smtp.Reply) {
-	if r.Check != "" && r.Link == "" && c.srv.cfg.WhyURL != "" {
-		r.Link = c.srv.cfg.WhyURL + r.Check
-	}
+	r = c.srv.linked(r)
 	c.line.Compose(r.Append) // an error comes again at the next read
 	if r.Closes() && !c.ended {
 		c.ended, c.cause = true, Refused
@@ -297,33 +281,25 @@ func (c *conn) notice(k NoticeKind, detail string) {
 // snippet is the beginning of what a client sent, for a Notice.
 func snippet(b []byte) []byte { return b[:min(len(b), 64)] }
 
-// catch is the edge where a panic ends: it is logged, the client may try again.
-func (c *conn) catch(what string) {
-	if p := recover(); p != nil {
-		c.log.ErrorContext(c.ctx, what, "panic", p, "stack", string(debug.Stack()))
-		c.end(smtp.InternalError.Reply(), Failed)
-	}
+// Fault implements gate.Talk: the client may try again.
+func (c *conn) Fault() { c.end(smtp.InternalError.Reply(), Failed) }
+
+// End implements gate.Talk: it ends whatever is open and tells the session.
+func (c *conn) End(ctx context.Context) {
+	defer c.tellEnd(ctx) // even if our own fault ends what comes first
+	c.endTransaction()
 }
 
-// finish ends whatever is open, tells the session, and closes.
-func (c *conn) finish() {
-	c.quietly(func() { c.endTransaction() })
-	if c.session != nil {
-		why := CloseReason{Cause: c.cause, Unconfirmed: c.unconfirmed}
-		c.quietly(func() { c.session.Close(context.WithoutCancel(c.ctx), why) })
-	}
-	c.line.Flush()
-	c.line.Close()
-	c.log.DebugContext(c.ctx, "smtp connection ended", "ip", c.client.IP, "cause", c.cause, "accepted", c.used.messages)
+func (c *conn) tellEnd(ctx context.Context) {
 	if c.lent != nil {
 		c.srv.buffers.Put(c.lent)
+		c.lent = nil
 	}
-}
-
-// quietly calls f and catches its panic, so that what comes after is still done.
-func (c *conn) quietly(f func()) {
-	defer c.catch("smtp session panicked at its end")
-	f()
+	c.log.DebugContext(ctx, "smtp connection ended", "cause", c.cause, "accepted", c.used.messages)
+	if c.session != nil {
+		why := CloseReason{Cause: c.cause, Unconfirmed: c.unconfirmed}
+		c.session.Close(context.WithoutCancel(ctx), why)
+	}
 }
 
 // endTransaction forgets a transaction that did not end in acceptance.

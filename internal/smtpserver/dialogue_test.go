@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -50,10 +51,24 @@ var testCert = sync.OnceValue(func() tls.Certificate {
 
 func testTLS() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{testCert()}} }
 
-var (
-	testClient = memnet.TCPAddr(netip.MustParseAddrPort("192.0.2.1:40000"))
-	testServer = memnet.TCPAddr(netip.MustParseAddrPort("198.51.100.1:25"))
-)
+// connect gives one connection to a server, and what waits for its end.
+func connect(t testing.TB, srv *Server) (client net.Conn, ended func()) {
+	t.Helper()
+	l := memnet.Listen(netip.MustParseAddrPort("198.51.100.1:25"))
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(t.Context(), l) }()
+	client, err := l.Dial(t.Context(), netip.MustParseAddrPort("192.0.2.1:40000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client, func() {
+		t.Helper()
+		l.Close() // Serve waits for what it took
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	}
+}
 
 // TestDialogues plays the files of testdata/dialogue.
 //
@@ -91,18 +106,10 @@ func playFile(t *testing.T, name string) {
 	cfg, rec := parseConfig(t, sections["config"])
 	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	srv := New(cfg, rec)
-	client, server := memnet.Pipe(testClient, testServer)
-	c := srv.newConn(t.Context(), server, mail.Client{Door: cfg.Door})
-	c.setAddresses(server.RemoteAddr(), server.LocalAddr())
-	srv.enter(c)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer srv.leave(c)
-		c.run()
-	})
+	client, ended := connect(t, srv)
 	play(t, client, sections["dialogue"])
 	client.Close()
-	wg.Wait()
+	ended()
 
 	if want, ok := sections["session"]; ok {
 		if got := rec.log(); got != want {

@@ -25,8 +25,8 @@
 //
 // # Who owns what
 //
-// Serve has one goroutine for each connection; all of a Session's methods are
-// called from it, one after the other. The engine never holds a whole message:
+// Package gate has one goroutine for each connection; all of a Session's methods
+// are called from it, one after the other. The engine never holds a whole message:
 // it hands the bytes to a Sink in blocks as they come. Replies are buffered and
 // sent when the engine must wait for the client (lineio), and after a message
 // was accepted.

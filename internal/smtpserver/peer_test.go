@@ -5,13 +5,16 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
 
+	"posta/internal/gate"
 	"posta/internal/mail"
 	"posta/internal/smtp"
 )
@@ -138,29 +141,47 @@ func (s slow) Open(ctx context.Context, c *mail.Client) (Session, *smtp.Reply) {
 	return s.recorder.Open(ctx, c)
 }
 
-// The local socket: the caller knows who it is, limits are not asked.
-func TestServeConn(t *testing.T) {
+// The local socket: the system knows who it is, limits are not asked.
+func TestLocalSocket(t *testing.T) {
 	t.Parallel()
 	rec := &recorder{}
-	srv := New(Config{Door: mail.Local, Hostname: "mx.example.org", Limits: Limits{Connections: 1}}, rec)
-	client, server := net.Pipe()
+	var unknown atomic.Bool
+	srv := New(Config{
+		Door: mail.Local, Hostname: "mx.example.org", Limits: gate.Limits{Connections: 1},
+		Who: func(net.Conn) (mail.Client, error) {
+			if unknown.Load() {
+				return mail.Client{}, errors.New("no credentials")
+			}
+			return mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: "anna@example.org"}, nil
+		},
+	}, rec)
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error, 1)
-	go func() {
-		done <- srv.ServeConn(t.Context(), server, mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: "anna@example.org"})
-	}()
-	play(t, client, "S: 220 mx.example.org ESMTP Posta\nC: HELO localhost\nS: 250 mx.example.org\nC: MAIL FROM:<anna@example.org>\n"+
+	go func() { done <- srv.Serve(t.Context(), l) }()
+	dial := func() net.Conn {
+		c, err := net.Dial("unix", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	other := dial()
+	defer other.Close()
+	play(t, dial(), "S: 220 mx.example.org ESMTP Posta\nC: HELO localhost\nS: 250 mx.example.org\nC: MAIL FROM:<anna@example.org>\n"+
 		"S: 250 2.1.0 Sender ok\nC: RCPT TO:<b@example.org>\nS: 250 2.1.5 Recipient ok\nC: DATA\n"+
 		"S: 354 Send the message, end with a dot on a line of its own\nC\"unix\\n.\\r\\n.\\r\\n\"\nS: 250 2.0.0 Accepted as ID\nC: QUIT\nS: 221 2.0.0 Bye\nEND\n")
-	if err := <-done; err != nil {
+	if kept := rec.kept(); len(kept) != 1 || kept[0] != "unix\r\n.\r\n" {
+		t.Errorf("%q", kept)
+	}
+	unknown.Store(true)
+	play(t, dial(), "END\n")
+	if err := srv.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if len(rec.messages) != 1 || rec.messages[0] != "unix\r\n.\r\n" {
-		t.Errorf("%q", rec.messages)
-	}
-	srv.Shutdown(t.Context())
-	a, b := net.Pipe()
-	defer a.Close()
-	if err := srv.ServeConn(t.Context(), b, mail.Client{}); !errors.Is(err, ErrShutDown) {
+	if err := <-done; !errors.Is(err, ErrShutDown) {
 		t.Error(err)
 	}
 }

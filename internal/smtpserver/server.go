@@ -3,16 +3,14 @@ package smtpserver
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"posta/internal/gate"
 	"posta/internal/mail"
-	"posta/internal/ratelimit"
 	"posta/internal/smtp"
 )
 
@@ -22,8 +20,8 @@ type Config struct {
 	Hostname string // fully qualified: in the greeting, the answer to EHLO, and for <postmaster>
 	Greeting string // what follows the host name; "" is "ESMTP Posta" (LMTP for that door)
 
-	Budget Budget // zero fields: the defaults of the door
-	Limits Limits
+	Budget Budget      // zero fields: the defaults of the door
+	Limits gate.Limits // zero fields: 1000 in all, 50 from a network, 20 from a host
 
 	// TLS gives the configuration at the moment, so that certificates can be
 	// renewed. Nil: no STARTTLS. When it gives nil, STARTTLS answers 454.
@@ -36,8 +34,10 @@ type Config struct {
 	GreetDelay time.Duration
 
 	// ProxyFrom are the networks whose connections begin with a PROXY header,
-	// all of them; from elsewhere the header is refused.
+	// all of them; from elsewhere the header is refused. ProxyOnly closes
+	// connections from elsewhere.
 	ProxyFrom []netip.Prefix
+	ProxyOnly bool
 
 	// WhyURL is put before the id of a check to explain a refusal that the
 	// engine itself speaks, "https://mx.example.org/why/". "": no link.
@@ -47,6 +47,11 @@ type Config struct {
 	// Nil: none.
 	Trusted func(netip.Addr) bool
 
+	// Who tells who is at the other end, where the system knows (the local
+	// socket: a user by peer credentials); with an error the connection is
+	// closed. Nil: a stranger with an address.
+	Who func(net.Conn) (mail.Client, error)
+
 	// Load is how busy the node is, from 0 to 1; from 0.75 strangers at the MX
 	// door get less patience. Nil: never busy. It is asked for each command.
 	Load func() float64
@@ -54,28 +59,9 @@ type Config struct {
 	Log *slog.Logger // nil: nothing is logged
 }
 
-// Limits bound all connections of a server together. Zero: the default;
-// negative: no limit.
-type Limits struct {
-	Connections int // at a time: 1000, each costs about 20 KiB
-	PerNetwork  int // at a time from one /24 or /48: 50
-	PerHost     int // at a time from one address or /64: 20
-}
-
-func (l Limits) filled() Limits {
-	for _, f := range []struct {
-		have *int
-		def  int
-	}{{&l.Connections, 1000}, {&l.PerNetwork, 50}, {&l.PerHost, 20}} {
-		switch {
-		case *f.have == 0:
-			*f.have = f.def
-		case *f.have < 0:
-			*f.have = 0 // what Gauge calls no limit
-		}
-	}
-	return l
-}
+// defaultLimits stand where Config.Limits is zero: each connection costs about
+// 20 KiB.
+var defaultLimits = gate.Limits{Connections: 1000, PerNetwork: 50, PerHost: 20}
 
 // Server is one door with its connections. Make it with New.
 type Server struct {
@@ -85,15 +71,7 @@ type Server struct {
 	table       [smtp.NumVerbs]command
 	verbs       string // for HELP
 	buffers     sync.Pool
-	networks    *ratelimit.Gauge[netip.Prefix]
-	lastID      atomic.Uint64
-
-	mu        sync.Mutex // guards the three below, and wg.Add against Wait
-	draining  bool
-	listeners map[net.Listener]struct{}
-	conns     map[*conn]struct{}
-
-	wg sync.WaitGroup // connections
+	gate        *gate.Gate
 }
 
 // New makes a door. It does not listen yet.
@@ -104,171 +82,63 @@ func New(cfg Config, b Backend) *Server {
 			cfg.Greeting = "LMTP Posta"
 		}
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	cfg.Limits = cfg.Limits.filled()
 	s := &Server{
-		cfg:       cfg,
-		backend:   b,
-		calm:      cfg.Budget.filled(cfg.Door),
-		table:     commands(),
-		networks:  ratelimit.NewGauge[netip.Prefix](),
-		listeners: make(map[net.Listener]struct{}),
-		conns:     make(map[*conn]struct{}),
+		cfg:     cfg,
+		backend: b,
+		calm:    cfg.Budget.filled(cfg.Door),
+		table:   commands(),
 	}
 	s.tight = s.calm.tight()
+	s.gate = gate.New(gate.Config{
+		Limits: cfg.Limits.Or(defaultLimits), Trusted: cfg.Trusted, ProxyFrom: cfg.ProxyFrom, ProxyOnly: cfg.ProxyOnly,
+		TLS: cfg.TLS, ImplicitTLS: cfg.ImplicitTLS, Handshake: s.calm.Handshake, Write: s.tight.Write, Log: cfg.Log,
+	})
 	s.buffers.New = func() any { return newBuffers() }
 	s.verbs = s.helpText()
 	return s
 }
 
-// ErrShutDown is the error of Serve and ServeConn after Shutdown was called.
-var ErrShutDown = errors.New("smtpserver: shut down")
+// ErrShutDown is the error of Serve after Shutdown was called.
+var ErrShutDown = gate.ErrShutDown
 
 // Serve takes connections until Shutdown (it returns ErrShutDown then), until
 // the context ends (its error), or until the listener fails for good. It closes
-// the listener. When the context ends, the connections are cut off: Shutdown is
-// the gentle way.
+// the listener, and waits for the connections that it took. When the context ends
+// they are cut off: Shutdown is the gentle way.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	defer l.Close()
-	if !s.track(l) {
-		return ErrShutDown
-	}
-	defer s.untrack(l)
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
-	for pause := time.Duration(0); ; {
-		nc, err := l.Accept()
-		if err == nil {
-			pause = 0
-			s.start(ctx, nc)
-			continue
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if s.isDraining() {
-			return ErrShutDown
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		// Out of descriptors or memory, or a client that went away already: the
-		// listener is sound, but asking again at once would burn the processor.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.cfg.Log.WarnContext(ctx, "smtp accept failed", "err", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// ServeConn speaks on one connection and returns when it has ended. The client
-// is what the caller knows of it (the local socket: a user by peer
-// credentials); Limits are not asked. ErrShutDown after Shutdown.
-func (s *Server) ServeConn(ctx context.Context, nc net.Conn, client mail.Client) error {
-	c := s.newConn(ctx, nc, client)
-	c.known = true
-	if !s.enter(c) {
-		c.abandon()
-		return ErrShutDown
-	}
-	defer s.leave(c)
-	c.run()
-	return nil
-}
-
-// start runs one accepted connection in its goroutine.
-func (s *Server) start(ctx context.Context, nc net.Conn) {
-	c := s.newConn(ctx, nc, mail.Client{Door: s.cfg.Door})
-	c.setAddresses(nc.RemoteAddr(), nc.LocalAddr())
-	if !s.enter(c) {
-		c.abandon()
-		return
-	}
-	go func() {
-		defer s.leave(c)
-		c.run()
-	}()
+	return s.gate.Serve(ctx, l, door{s})
 }
 
 // Shutdown stops listening, says 421 to sessions that wait for a command, lets
 // those that send a message finish it, and waits for all of them. When the
 // context ends first, the rest is cut off, and its error is returned.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	for l := range s.listeners {
-		l.Close()
-	}
-	for c := range s.conns {
-		c.line.Interrupt()
-	}
-	s.mu.Unlock()
-
-	gone := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-	}
-	s.mu.Lock()
-	for c := range s.conns {
-		c.kill()
-	}
-	s.mu.Unlock()
-	<-gone
-	return ctx.Err()
-}
+func (s *Server) Shutdown(ctx context.Context) error { return s.gate.Shutdown(ctx) }
 
 // Connections is how many are open.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
-}
+func (s *Server) Connections() int { return s.gate.Connections() }
 
-func (s *Server) track(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.draining {
-		s.listeners[l] = struct{}{}
+// door gives the gate SMTP's words.
+type door struct{ *Server }
+
+// Refuse implements gate.Door.
+func (d door) Refuse(g *gate.Conn, why gate.Refusal) {
+	reply := smtp.TooManyFromNetwork.Reply()
+	switch why {
+	case gate.Full:
+		reply = smtp.TooManyConnections.Reply()
+	case gate.NotProxy:
+		reply = smtp.NotAProxy.Reply()
 	}
-	return !s.draining
+	g.Compose(d.linked(reply).Append)
 }
 
-func (s *Server) untrack(l net.Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.listeners, l)
-}
+// Talk implements gate.Door.
+func (d door) Talk(g *gate.Conn) gate.Talk { return d.newConn(g) }
 
-func (s *Server) isDraining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
-}
-
-func (s *Server) enter(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return false
+// linked puts the link of its check behind a refusal.
+func (s *Server) linked(r smtp.Reply) smtp.Reply {
+	if r.Check != "" && r.Link == "" && s.cfg.WhyURL != "" {
+		r.Link = s.cfg.WhyURL + r.Check
 	}
-	s.wg.Add(1)
-	s.conns[c] = struct{}{}
-	return true
-}
-
-func (s *Server) leave(c *conn) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	s.mu.Unlock()
-	s.wg.Done()
+	return r
 }

@@ -3,7 +3,6 @@ package smtpserver
 import (
 	"context"
 	"crypto/tls"
-	"time"
 
 	"posta/internal/mail"
 	"posta/internal/smtp"
@@ -19,42 +18,28 @@ func startTLS(_ context.Context, c *conn, _ []byte) {
 	}
 	if c.line.Buffered() > 0 {
 		c.notice(InjectionAfterStartTLS, string(snippet(c.line.Peek())))
-		c.line.Discard()
 	}
 	c.say(smtp.StartTLSReady.Reply())
-	if err := c.line.Flush(); err != nil {
-		c.ended, c.cause = true, Dropped
-		return
-	}
 	c.endTransaction()
 	c.state = connected
 	c.client.HELO, c.client.EHLO = "", false
 	c.handshake()
 }
 
-// handshake begins TLS on the connection as it is.
-func (c *conn) handshake() bool {
-	cfg := c.srv.cfg.TLS()
-	if cfg == nil {
+// handshake begins TLS behind our 220.
+func (c *conn) handshake() {
+	if err := c.gate.StartTLS(c.ctx, c.budget().Handshake); err != nil {
+		c.log.InfoContext(c.ctx, "smtp TLS handshake failed", "err", err)
 		c.ended, c.cause = true, TLSFailed
-		return false
+		return
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.budget().Handshake)
-	defer cancel()
-	tc := tls.Server(c.raw, cfg)
-	c.raw.SetDeadline(time.Time{})
-	if err := tc.HandshakeContext(ctx); err != nil {
-		c.log.InfoContext(c.ctx, "smtp TLS handshake failed", "ip", c.client.IP, "err", err)
-		c.ended, c.cause = true, TLSFailed
-		return false
+	if st, ok := c.gate.TLS(); ok {
+		c.client.TLS = tlsOf(st)
 	}
-	if _, err := c.line.Upgrade(tc); err != nil {
-		c.ended, c.cause = true, Dropped
-		return false
-	}
-	st := tc.ConnectionState()
-	c.client.TLS = mail.TLS{Version: tlsName(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite), Name: st.ServerName}
-	return true
+}
+
+func tlsOf(st tls.ConnectionState) mail.TLS {
+	return mail.TLS{Version: tlsName(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite), Name: st.ServerName}
 }
 
 // tlsName is "TLS1.3", as Received fields have it.

@@ -9,15 +9,14 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"posta/internal/gate"
 	"posta/internal/mail"
 	"posta/internal/memnet"
 	"posta/internal/smtp"
@@ -401,7 +400,7 @@ func TestConnectionLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		friend := netip.MustParsePrefix("10.0.0.0/8")
 		b := newBench(t, Config{
-			Limits:  Limits{Connections: 7, PerNetwork: 3, PerHost: 2},
+			Limits:  gate.Limits{Connections: 7, PerNetwork: 3, PerHost: 2},
 			Trusted: func(ip netip.Addr) bool { return friend.Contains(ip) },
 		}, nil)
 		var open []*peer
@@ -524,7 +523,7 @@ func TestProxy(t *testing.T) {
 			func(rec *recorder) Backend { return watch{rec, seen} })
 		for _, header := range []string{
 			"PROXY TCP4 192.0.2.7 198.51.100.9 4242 25\r\n",
-			proxySignature + "\x21\x11\x00\x0c\xc0\x00\x02\x07\xc6\x33\x64\x09\x10\x92\x00\x19",
+			"\r\n\r\n\x00\r\nQUIT\n" + "\x21\x11\x00\x0c\xc0\x00\x02\x07\xc6\x33\x64\x09\x10\x92\x00\x19",
 		} {
 			p := b.dial("10.0.0.1:1")
 			io.WriteString(p, header+"QUIT\r\n")
@@ -554,55 +553,4 @@ type watch struct {
 func (w watch) Open(ctx context.Context, c *mail.Client) (Session, *smtp.Reply) {
 	w.seen <- *c
 	return w.recorder.Open(ctx, c)
-}
-
-// failing is a listener out of descriptors, for a while.
-type failing struct {
-	net.Listener
-	times int
-	at    []time.Time
-}
-
-func (f *failing) Accept() (net.Conn, error) {
-	if f.times--; f.times >= 0 {
-		f.at = append(f.at, time.Now())
-		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
-	}
-	return f.Listener.Accept()
-}
-
-func TestAcceptErrorsBackOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rec := &recorder{}
-		srv := New(Config{Hostname: "mx.example.org"}, rec)
-		l := memnet.Listen(netip.MustParseAddrPort("198.51.100.1:25"))
-		f := &failing{Listener: l, times: 12}
-		done := make(chan error, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() { done <- srv.Serve(ctx, f) }()
-		c, err := l.Dial(t.Context(), netip.MustParseAddrPort("192.0.2.1:1"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, "220") {
-			t.Error(line, err)
-		}
-		gaps := make([]time.Duration, len(f.at)-1)
-		for i := range gaps {
-			gaps[i] = f.at[i+1].Sub(f.at[i])
-		}
-		if gaps[0] != 5*time.Millisecond || slices.Max(gaps) != time.Second || !slices.IsSorted(gaps) {
-			t.Error(gaps)
-		}
-		cancel() // cuts everything off
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		if rest, err := io.ReadAll(c); err != nil || len(rest) > 0 {
-			t.Errorf("%q %v", rest, err)
-		}
-		if err := srv.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package smtpserver
+package gate
 
 import (
 	"bytes"
@@ -6,11 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"posta/internal/smtp"
 )
 
 // The PROXY protocol (haproxy.org, proxy-protocol.txt of 2020/03/05), sections
@@ -124,33 +123,20 @@ func readProxyV2(r io.Reader, head []byte) (proxyHeader, error) {
 	}, nil
 }
 
-// proxied reads the header of a connection that comes from one of our proxies.
-// A health check keeps the proxy's own address.
-func (c *conn) proxied() bool {
-	if c.known || !c.fromProxy() {
-		return true
+// proxied reads the header of a connection that comes from one of our proxies,
+// and takes the client's addresses from it. A health check keeps the proxy's own.
+func (c *Conn) proxied() error {
+	if !c.fromProxy() {
+		return nil
 	}
-	c.raw.SetReadDeadline(time.Now().Add(c.srv.calm.Handshake))
+	c.raw.SetReadDeadline(time.Now().Add(c.gate.cfg.Handshake))
 	h, err := readProxy(c.raw)
-	if errors.Is(err, errProxy) {
-		c.end(smtp.NotAProxy.Reply(), Abused)
-		return false
+	if err == nil && h.valid {
+		c.Remote, c.Local = h.src, h.dst
 	}
-	if err != nil {
-		c.ended, c.cause = true, Dropped
-		return false
-	}
-	if h.valid {
-		c.client.IP, c.client.Port, c.client.Local = h.src.Addr(), h.src.Port(), h.dst
-	}
-	return true
+	return err
 }
 
-func (c *conn) fromProxy() bool {
-	for _, p := range c.srv.cfg.ProxyFrom {
-		if p.Contains(c.client.IP) {
-			return true
-		}
-	}
-	return false
+func (c *Conn) fromProxy() bool {
+	return slices.ContainsFunc(c.gate.cfg.ProxyFrom, func(p netip.Prefix) bool { return p.Contains(c.Remote.Addr()) })
 }
