@@ -113,9 +113,11 @@ func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
 	return nil
 }
 
-// maySend holds our users to their own addresses (RFC 6409 §6.1).
+// maySend wants a login of whoever submits, of this machine's own programs too
+// (RFC 6409 §4.3): what cannot log in has port 25, LMTP and the sendmail socket.
+// It holds our users to their own addresses (§6.1).
 func (s *session) maySend(e *mail.Envelope) *smtp.Reply {
-	if e.Client.Class < mail.LocalNetwork {
+	if e.Client.Class != mail.Authenticated {
 		return s.in.refusal(e.ID, finding.AuthRequired, 530, "", "Log in first")
 	}
 	from := e.ReversePath
