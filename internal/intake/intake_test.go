@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"posta/internal/durable"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
+	"posta/internal/message"
 	"posta/internal/resolver"
 	"posta/internal/smtp"
 	"posta/internal/smtpserver"
@@ -228,6 +230,110 @@ func TestDelivered(t *testing.T) {
 	}
 }
 
+// A letter of this machine's own programs is stored well-formed (RFC 5322 §2.1),
+// and the blob holds the bytes that came.
+func TestOwnLettersAreWellFormed(t *testing.T) {
+	near := mail.Client{Door: mail.MX, IP: netip.MustParseAddr("127.0.0.1"), HELO: "x"}
+	root := mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: "uid:0", HELO: "localhost", EHLO: true}
+	const mime = "Content-Type: multipart/mixed; boundary=b\r\n"
+	for _, tt := range []struct {
+		name   string
+		client mail.Client
+		sent   string
+		header string // the end of the stored header, with the empty line
+		body   string
+		mime   string // the structure
+	}{
+		{"text below a field", near, "Subject: x\r\nHola\r\n", "\r\nSubject: x\r\n\r\n", "Hola\r\n", "text/plain"},
+		{"sendmail -t", root, "Subject: x\r\nTo: ana@empresa.test\r\nHola, Ana\r\n\r\nB: C\r\n", "\r\nTo: ana@empresa.test\r\n\r\n", "Hola, Ana\r\n\r\nB: C\r\n", "text/plain"},
+		{"Bcc above the text, not in it", root, "Bcc: luis@empresa.test\r\nSubject: x\r\nHola\r\nBcc: no field\r\n\r\n", "\r\nSubject: x\r\n\r\n", "Hola\r\nBcc: no field\r\n\r\n", "text/plain"},
+		{"a boundary below a field", near, mime + "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n", "\r\n" + mime + "\r\n", "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n", "multipart/mixed text/plain text/plain"},
+		{"our own results, forged", near, "Authentication-Results: mx.empresa.test; spf=pass\r\nSubject: x\r\nHola\r\n", "\r\nSubject: x\r\n\r\n", "Hola\r\n", "text/plain"},
+		{"fields alone", near, "Subject: x\r\n", "\r\nSubject: x\r\n", "", "text/plain"},
+		{"text alone", near, "Hola\r\n", "\r\n\r\n", "Hola\r\n", "text/plain"},
+		{"as it should be", near, "Subject: x\r\n\r\nHola\r\n", "\r\nSubject: x\r\n\r\n", "Hola\r\n", "text/plain"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHouse(t)
+			rcpt, final := h.talk(tt.client, "a@good.example", []string{"ana@empresa.test"}, tt.sent)
+			if len(rcpt) != 0 || len(final) != 1 || final[0].Code != 250 {
+				t.Fatal(rcpt, final)
+			}
+			got := h.mailIn("ana", "INBOX")
+			if len(got) != 1 {
+				t.Fatalf("%q", got)
+			}
+			tree := message.ParseBytes([]byte(got[0]), message.Budget{})
+			head, body := got[0][:tree.Body], got[0][tree.Body:]
+			if tree.Defects.Has(message.MalformedHeader) || !strings.HasSuffix(head, tt.header) || body != tt.body ||
+				strings.Contains(head, "Bcc") || strings.Contains(head, "spf=pass") {
+				t.Errorf("header %q\nbody %q", head, body)
+			}
+			if blob := h.sameStructure(tree, tt.mime); blob != tt.sent && !strings.Contains(tt.sent, "Bcc: luis") {
+				t.Errorf("the blob is not what came: %q", blob)
+			}
+		})
+	}
+}
+
+// sameStructure: what is stored of ana's one letter is what its bytes give. It
+// returns the blob.
+func (h *house) sameStructure(tree *message.Part, want string) string {
+	h.t.Helper()
+	all, err := h.store.ListMailboxes(h.t.Context(), h.ids["ana"])
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	inbox := all[slices.IndexFunc(all, func(m mailbox.Mailbox) bool { return m.Role == mailbox.Inbox })]
+	found, err := h.store.Fetch(h.t.Context(), inbox.Account, inbox.ID, store.FetchQuery{Want: store.WantBytes | store.WantStructure})
+	if err != nil || len(found) != 1 {
+		h.t.Fatal(found, err)
+	}
+	stored := new(message.Part)
+	if err := stored.UnmarshalBinary(found[0].Structure); err != nil {
+		h.t.Fatal(err)
+	}
+	stored.Shift(int64(len(found[0].Prefix)) - found[0].Skip)
+	describe := func(p *message.Part) (types string, places []int64) {
+		var all []string
+		p.Walk(func(p *message.Part) bool {
+			all = append(all, p.Type+"/"+p.Subtype)
+			places = append(places, p.Start, p.Body, p.End)
+			return true
+		})
+		return strings.Join(all, " "), places
+	}
+	types, places := describe(stored)
+	if _, real := describe(tree); types != want || !slices.Equal(places, real) {
+		h.t.Errorf("stored structure %s %v, wanted %s %v", types, places, want, real)
+	}
+	b, err := blob.ReadAll(h.t.Context(), h.blobs, found[0].Blob.ID, found[0].Blob.At)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// What leaves has the empty line too.
+func TestOwnLetterLeavesWellFormed(t *testing.T) {
+	h := newHouse(t)
+	root := mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: "uid:0", HELO: "localhost", EHLO: true}
+	if rcpt, final := h.talk(root, "a@empresa.test", []string{"x@good.example"}, "Subject: x\r\nHola\r\n"); len(rcpt) != 0 || final[0].Code != 250 {
+		t.Fatal(rcpt, final)
+	}
+	q, err := h.store.ClaimQueue(t.Context(), "n", 10, 10, time.Minute)
+	if err != nil || len(q) != 1 {
+		t.Fatal(q, err)
+	}
+	b, err := blob.ReadAll(t.Context(), h.blobs, q[0].Blob.ID, q[0].Blob.At)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(q[0].Prefix) + string(b[q[0].Skip:]); !strings.HasSuffix(got, "\r\nSubject: x\r\n\r\nHola\r\n") {
+		t.Errorf("%q", got)
+	}
+}
+
 // What each refusal reads: code, enhanced code, sentence, check, link.
 func TestRefusals(t *testing.T) {
 	h := newHouse(t)
@@ -236,6 +342,8 @@ func TestRefusals(t *testing.T) {
 	self := stranger()
 	self.HELO = "mx.empresa.test"
 	submission := mail.Client{Door: mail.Submission, IP: netip.MustParseAddr("192.0.2.77"), HELO: "[192.168.1.5]", EHLO: true}
+	near := submission
+	near.IP = netip.MustParseAddr("127.0.0.1")
 	logged := submission
 	logged.Class, logged.Login, logged.Account = mail.Authenticated, "luis@empresa.test", int64(h.ids["luis"])
 	for _, c := range []struct {
@@ -249,6 +357,7 @@ func TestRefusals(t *testing.T) {
 		{"no such sender domain", "x@nowhere.example", "ana@empresa.test", "550 5.1.8 <ana@empresa.test>: The sender's domain does not exist", stranger()},
 		{"our own name in HELO", "a@good.example", "ana@empresa.test", "550 5.7.1 <ana@empresa.test>: HELO says our own name or address", self},
 		{"submission without login", "luis@empresa.test", "ana@empresa.test", "530 5.7.0 Log in first [auth.required]", submission},
+		{"submission of this machine without login", "luis@empresa.test", "ana@empresa.test", "530 5.7.0 Log in first [auth.required]", near},
 		{"as somebody else", "ana@empresa.test", "x@example.com", "553 5.7.1 <ana@empresa.test>: not an address of luis@empresa.test [sender.foreign]", logged},
 	} {
 		rcpt, final := h.talk(c.client, c.from, []string{c.to}, letter)

@@ -20,10 +20,12 @@ const previewLength = 200
 const message8Bit = message.EightBitBody
 
 // prefixes are the header fields that we add above a message, and what is stored
-// beside it. The bytes that came are never touched, with two exceptions: the
-// Bcc of a message that our own user submits is cut out, and a header that
-// pretends to carry our own Authentication-Results is kept without it: then the
-// prefix holds the whole header and skip says how much of the blob it replaces.
+// beside it. The bytes that came are never touched, save that the Bcc of a message
+// that our own user submits is cut out. Where a header must not be kept as it
+// came, the prefix holds the whole header, mended, and skip says how much of the
+// blob it replaces: one that pretends to carry our own Authentication-Results is
+// kept without it, and one of our own that no empty line parts from its text gets
+// that line.
 type prefixes struct {
 	delivered []byte // Return-Path, Authentication-Results, Received, …
 	outgoing  []byte // Received, and what a submitted message lacked
@@ -38,6 +40,10 @@ func (k *sink) prefix(f *facts, verdicts []mail.Verdict) (*prefixes, error) {
 	e, in := k.env, k.s.in
 	p := &prefixes{}
 	ours := e.Client.Class >= mail.LocalNetwork && e.Client.Door != mail.LMTP
+	unparted := ours && f.unparted()
+	if unparted {
+		f.header = f.header[:f.tree.Body]
+	}
 	if ours {
 		if err := k.cutBcc(f, p); err != nil {
 			return nil, err
@@ -60,13 +66,51 @@ func (k *sink) prefix(f *facts, verdicts []mail.Verdict) (*prefixes, error) {
 		b = h.Append(b)
 	}
 	b = append(append(b, received...), missing...)
-	if forged(f.header, in.cfg.Hostname) {
+	if unparted || forged(f.header, in.cfg.Hostname) {
 		b = appendWithoutForged(b, f.header, in.cfg.Hostname)
 		p.outgoing = appendWithoutForged(p.outgoing, f.header, in.cfg.Hostname)
 		p.skip = int64(len(f.header))
 	}
+	if unparted {
+		b, p.outgoing = append(b, "\r\n"...), append(p.outgoing, "\r\n"...)
+		if err := k.reparse(f); err != nil {
+			return nil, err
+		}
+	}
 	p.delivered = b
 	return p, k.describe(f, p, missing)
+}
+
+// maxUnparted bounds the header, in octets, that is copied into the prefix for the
+// sake of an empty line. Programs that forget the line write a few fields.
+const maxUnparted = 64 << 10
+
+// unparted reports whether text follows the header without an empty line between
+// them: "Subject: x" and then "Hola". The header ends before the first line that
+// is no field (RFC 5322 §2.1, §2.2). A message of header fields alone is
+// well-formed, and one of text alone gets its empty line with our own fields.
+func (f *facts) unparted() bool {
+	n := f.tree.Body
+	return n > 0 && n <= maxUnparted && n < f.tree.End && f.tree.Defects.Has(message.MalformedHeader)
+}
+
+// reparse reads an unparted message with its empty line: a boundary in the line
+// below the header is one then. The tree's places are those in the spool.
+func (k *sink) reparse(f *facts) error {
+	const line = "\r\n"
+	p := message.NewParser(message.Budget{})
+	n := int64(len(f.header))
+	text := io.NewSectionReader(k.spool.body(), n, k.spool.size-n)
+	if _, err := io.Copy(p, io.MultiReader(bytes.NewReader(f.header), strings.NewReader(line), text)); err != nil {
+		return err
+	}
+	tree, err := p.Close()
+	if err != nil {
+		return err
+	}
+	tree.Shift(-int64(len(line)))
+	f.tree = tree
+	return nil
 }
 
 // describe makes what every delivery of the message has in common. Fields that
