@@ -108,7 +108,7 @@ type S3 struct {
 // Network says who is near.
 type Network struct {
 	Trusted []string `toml:"trusted"` // local network class besides loopback: findings, but no refusals
-	Proxy   []string `toml:"proxy"`   // load balancers that speak the PROXY protocol
+	Proxy   []string `toml:"proxy"`   // load balancers: at every mail door their connections begin with a PROXY header
 	Public  []string `toml:"public"`  // our addresses as others see them, behind NAT
 }
 

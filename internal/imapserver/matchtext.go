@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"posta/internal/imap"
@@ -80,6 +81,7 @@ func (l *letter) topHeader(ctx context.Context) (message.Header, error) {
 // of messages inside; TEXT the header too.
 func compileText(k *imap.Key) matcher {
 	needle := []byte(fold(k.Text))
+	text := finder{needle: needle}
 	return matcher{cost: costBody, want: store.WantBytes | store.WantStructure, match: func(ctx context.Context, l *letter) (bool, error) {
 		if len(needle) == 0 {
 			return true, nil
@@ -105,7 +107,7 @@ func compileText(k *imap.Key) matcher {
 			case p.Message != nil:
 				found, err = l.headerHas(ctx, p.Message, needle)
 			case p.Type == "text":
-				found, err = contains(message.OpenText(l, p), needle)
+				found, err = text.find(message.OpenText(l, p))
 			}
 			return !found && err == nil
 		})
@@ -128,11 +130,24 @@ func (l *letter) headerHas(ctx context.Context, p *message.Part, needle []byte) 
 	return false, nil
 }
 
-// contains searches a stream of UTF-8 for folded text, in bounded memory.
-func contains(r io.Reader, needle []byte) (bool, error) {
-	const block = 32 << 10
-	buf := make([]byte, 0, block+utf8.UTFMax)
-	var window []byte // folded: the end of what was searched, then the new text
+// finder searches streams of UTF-8 for folded text. Its memory is bounded, and
+// serves every message of a search.
+type finder struct {
+	needle []byte
+	in     []byte // as read, at most one block
+	window []byte // folded: the end of what was searched, then the new text
+}
+
+// block is how much of a text is searched at once.
+const block = 32 << 10
+
+// find reports whether a stream holds the text.
+func (f *finder) find(r io.Reader) (bool, error) {
+	if f.in == nil {
+		f.in = make([]byte, 0, block)
+	}
+	buf := f.in[:0]
+	f.window = f.window[:0]
 	for {
 		n, err := r.Read(buf[len(buf):block])
 		buf = buf[:len(buf)+n]
@@ -140,12 +155,12 @@ func contains(r io.Reader, needle []byte) (bool, error) {
 		if err == nil {
 			whole = completeRunes(buf)
 		}
-		window = append(window, bytes.ToLower(buf[:whole])...)
-		if bytes.Contains(window, needle) {
+		f.window = appendFolded(f.window, buf[:whole])
+		if bytes.Contains(f.window, f.needle) {
 			return true, nil
 		}
-		if keep := len(needle) - 1; len(window) > keep {
-			window = append(window[:0], window[len(window)-keep:]...)
+		if keep := len(f.needle) - 1; len(f.window) > keep {
+			f.window = append(f.window[:0], f.window[len(f.window)-keep:]...)
 		}
 		buf = append(buf[:0], buf[whole:]...)
 		if err == io.EOF {
@@ -155,6 +170,25 @@ func contains(r io.Reader, needle []byte) (bool, error) {
 			return false, err
 		}
 	}
+}
+
+// appendFolded is fold for octets.
+func appendFolded(dst, b []byte) []byte {
+	for i := 0; i < len(b); {
+		c := b[i]
+		switch {
+		case c >= utf8.RuneSelf:
+			r, n := utf8.DecodeRune(b[i:])
+			dst = utf8.AppendRune(dst, unicode.ToLower(r))
+			i += n
+			continue
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+		i++
+	}
+	return dst
 }
 
 // completeRunes is the length of b without a rune that is cut at its end.

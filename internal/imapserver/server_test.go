@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +84,65 @@ func TestLargeMessage(t *testing.T) {
 	many := strings.TrimSuffix(strings.Repeat("BINARY[1]<0.1000000> ", 20), " ")
 	if got := c.run("d", "FETCH 1 ("+many+")"); got[len(got)-1] != "d NO [LIMIT] too much of one message is asked for at once" {
 		t.Errorf("%q", got[len(got)-1])
+	}
+}
+
+// watched tells of the bytes that are read while the store is being asked.
+type watched struct {
+	*memory
+	asked, overlapped *atomic.Int32
+}
+
+func (w watched) Fetch(ctx context.Context, a mailbox.AccountID, m mailbox.ID, q store.FetchQuery) ([]store.Stored, error) {
+	w.asked.Add(1)
+	defer w.asked.Add(-1)
+	return w.memory.Fetch(ctx, a, m, q)
+}
+
+func (w watched) Open(ctx context.Context, id blob.ID, at blob.Location) (blob.Reader, error) {
+	r, err := w.memory.Open(ctx, id, at)
+	return watchedReader{r, w}, err
+}
+
+type watchedReader struct {
+	blob.Reader
+	w watched
+}
+
+func (r watchedReader) ReadAt(p []byte, off int64) (int, error) {
+	if r.w.asked.Load() != 0 {
+		r.w.overlapped.Add(1)
+	}
+	return r.Reader.ReadAt(p, off)
+}
+
+// A search in bodies reads them in pieces, so that its memory does not grow with
+// the messages, and asks nothing of the store meanwhile: no transaction stays open.
+func TestBodySearchIsBounded(t *testing.T) { // not parallel: it counts what is allocated
+	w := watched{asked: new(atomic.Int32), overlapped: new(atomic.Int32)}
+	b := newBench(t, ImplicitTLS, func(s *Server) {
+		w.memory = s.Store.(*memory)
+		s.Store, s.Blobs = w, w
+	})
+	line := strings.Repeat("Una línea de texto. ", 50) + "\r\n"
+	for _, last := range []string{"Aguja", "NADA"} {
+		b.deliver("INBOX", "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"+strings.Repeat(line, 16<<20/len(line))+last+"\r\n")
+	}
+	c := b.dial().login()
+	c.run("a", "SELECT INBOX")
+	c.run("b", "SEARCH BODY warm-up")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := c.run("c", "SEARCH TEXT aguja")
+	runtime.ReadMemStats(&after)
+	if got[0] != "* SEARCH 1" {
+		t.Errorf("%q", got)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+		t.Errorf("32 MiB of text were searched with %d KiB", n>>10)
+	}
+	if n := w.overlapped.Load(); n > 0 {
+		t.Errorf("%d reads of bytes while the store was being asked", n)
 	}
 }
 
