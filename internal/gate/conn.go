@@ -37,7 +37,7 @@ type Conn struct {
 func (g *Gate) newConn(ctx context.Context, nc net.Conn) (context.Context, *Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	return ctx, &Conn{
-		Conn: lineio.New(nc, nil), ID: g.lastID.Add(1), Remote: addrPort(nc.RemoteAddr()), Local: addrPort(nc.LocalAddr()),
+		Conn: lineio.New(nc, make([]byte, g.cfg.ReadBuffer)), ID: g.lastID.Add(1), Remote: addrPort(nc.RemoteAddr()), Local: addrPort(nc.LocalAddr()),
 		Log: g.log, gate: g, raw: nc, cancel: cancel,
 	}
 }
@@ -102,21 +102,33 @@ func (c *Conn) run(ctx context.Context, d Door) {
 	defer stop()
 	defer c.cancel()
 	defer c.Close()
-	var leave func()
-	if !c.guard(ctx, func() { leave = c.receive(ctx, d) }) || leave == nil {
+	t, leave := c.begin(ctx, d)
+	if t == nil {
 		return
 	}
 	defer leave()
-	c.Log = c.Log.With("conn", c.ID, "ip", c.Remote.Addr())
-	var t Talk
-	if !c.guard(ctx, func() { t = d.Talk(c) }) {
-		return
-	}
 	if !c.guard(ctx, func() { t.Run(ctx) }) {
 		c.guard(ctx, t.Fault)
 	}
 	c.guard(ctx, func() { t.End(ctx) })
 	c.Flush()
+}
+
+// begin comes as far as the conversation, nil when there is to be none, with what
+// frees the places that the client takes. It is apart from run so that its frame
+// is gone while the conversation waits.
+//
+//go:noinline
+func (c *Conn) begin(ctx context.Context, d Door) (t Talk, leave func()) {
+	if !c.guard(ctx, func() { leave = c.receive(ctx, d) }) || leave == nil {
+		return nil, nil
+	}
+	c.Log = c.Log.With("conn", c.ID, "ip", c.Remote.Addr())
+	if !c.guard(ctx, func() { t = d.Talk(c) }) {
+		leave()
+		return nil, nil
+	}
+	return t, leave
 }
 
 // guard is the edge where a panic, which is our own fault, ends: it is logged,

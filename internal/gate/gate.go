@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posta/internal/lineio"
 	"posta/internal/ratelimit"
 )
 
@@ -37,6 +38,10 @@ type Config struct {
 	// Handshake is how long the PROXY header may take, and TLS from the first
 	// octet. Zero: 30 s; a handshake is three packets.
 	Handshake time.Duration
+
+	// ReadBuffer is what each connection holds while it waits, in octets; longer
+	// lines make it grow. Zero: lineio.DefaultBuffer.
+	ReadBuffer int
 
 	Write time.Duration // for a refused client to take what we say; zero: 10 s
 	Log   *slog.Logger  // nil: nothing is logged
@@ -111,6 +116,9 @@ type Gate struct {
 func New(cfg Config) *Gate {
 	if cfg.Handshake <= 0 {
 		cfg.Handshake = 30 * time.Second
+	}
+	if cfg.ReadBuffer <= 0 {
+		cfg.ReadBuffer = lineio.DefaultBuffer
 	}
 	if cfg.Write <= 0 {
 		cfg.Write = 10 * time.Second

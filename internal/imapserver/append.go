@@ -26,6 +26,10 @@ func (c *conn) append(ctx context.Context, d *imap.Decoder) error {
 	if !args.Literal.NonSync {
 		c.cont("go ahead")
 	}
+	if args.Literal.Size > restBuffer {
+		c.io.Use(make([]byte, appendBuffer))
+		c.large = true
+	}
 	body := &bodyReader{c: c, left: args.Literal.Size, end: func() error { return d.AppendEnd(args) }}
 	placed, err := c.srv.Appender.Append(ctx, m, body)
 	if !body.ended {

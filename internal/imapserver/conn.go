@@ -41,7 +41,7 @@ type conn struct {
 	badLogins int
 	bad       int
 	tag       string // of the command that is being done
-	inLine    int    // octets of the command that is being read
+	large     bool   // the read buffer has grown
 	lent      bool   // in IDLE: what is written goes to idleOut
 	idleOut   []byte
 	broken    error  // the first error of writing
@@ -55,10 +55,16 @@ var errBye = errors.New("imapserver: connection ends")
 func (c *conn) Run(ctx context.Context) {
 	c.io.SetTimeouts(c.limits.Login, c.limits.Literal)
 	c.io.SetLast(time.Now().Add(c.limits.Login))
-	c.status("*", &imap.Reply{Status: imap.OK, Code: "CAPABILITY " + c.capabilities(), Text: c.srv.Hostname + " Posta ready"})
-	if err := c.loop(ctx); !errors.Is(err, errBye) {
+	c.greet()
+	err := c.loop(ctx)
+	c.bye(err)
+	if !errors.Is(err, errBye) {
 		c.log.DebugContext(ctx, "imap: connection ended", "err", err)
 	}
+}
+
+func (c *conn) greet() {
+	c.status("*", &imap.Reply{Status: imap.OK, Code: "CAPABILITY " + c.capabilities(), Text: c.srv.Hostname + " Posta ready"})
 }
 
 // Fault implements gate.Talk.
@@ -81,31 +87,35 @@ func (c *conn) startTLS(ctx context.Context) error {
 }
 
 // loop reads and does commands until the connection ends, and says why it did:
-// the error is never nil. What ends it without the client's wish is told by BYE.
+// the error is never nil. Its frame, and those above it, are as long as the session
+// waits: a stack of 8 KiB has room for them and one of the next size costs as much
+// as all the rest.
 func (c *conn) loop(ctx context.Context) error {
 	for {
-		err := c.command(ctx)
-		if err == nil {
-			continue
-		}
-		var bye *imap.Reply
-		switch {
-		case errors.Is(err, lineio.ErrInterrupted):
-			bye = &imap.Reply{Code: "UNAVAILABLE", Text: "the server is going down"}
-		case errors.Is(err, lineio.ErrFlood):
-			bye = &imap.Reply{Code: "TOOBIG", Text: "line too long"}
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			bye = &imap.Reply{Text: "idle for too long"}
-			if c.io.LastPassed() {
-				bye.Text = "no login in time"
-			}
-		default:
+		if err := c.command(ctx); err != nil {
 			return err
 		}
-		bye.Status = imap.BYE
-		c.status("*", bye)
-		return err
 	}
+}
+
+// bye tells the client what ended the connection without its wish.
+func (c *conn) bye(err error) {
+	var bye imap.Reply
+	switch {
+	case errors.Is(err, lineio.ErrInterrupted):
+		bye = imap.Reply{Code: "UNAVAILABLE", Text: "the server is going down"}
+	case errors.Is(err, lineio.ErrFlood):
+		bye = imap.Reply{Code: "TOOBIG", Text: "line too long"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		bye = imap.Reply{Text: "idle for too long"}
+		if c.io.LastPassed() {
+			bye.Text = "no login in time"
+		}
+	default:
+		return
+	}
+	bye.Status = imap.BYE
+	c.status("*", &bye)
 }
 
 // rest sends what was written and gives back buffers that grew, when the client
@@ -121,9 +131,9 @@ func (c *conn) rest() error {
 		}
 		return b
 	})
-	if c.inLine > lineio.DefaultBuffer {
-		c.io.Use(make([]byte, lineio.DefaultBuffer))
-		c.inLine = 0
+	if c.large {
+		c.io.Use(make([]byte, restBuffer))
+		c.large = false
 	}
 	return err
 }
@@ -149,8 +159,13 @@ func (c *conn) budget() imap.Limits {
 // Line is imap.Source: the line after a literal.
 func (c *conn) Line(max int) ([]byte, error) {
 	line, err := c.io.ReadLine(max)
-	c.inLine += len(line)
+	c.grew(line, err)
 	return line, err
+}
+
+// grew notes that a line made the read buffer larger.
+func (c *conn) grew(line []byte, err error) {
+	c.large = c.large || len(line)+len("\r\n") > restBuffer || errors.Is(err, lineio.ErrTooLong)
 }
 
 // Literal is imap.Source: it asks for the octets when the client waits for that.
@@ -195,27 +210,40 @@ func (c *conn) status(tag string, r *imap.Reply) {
 
 // command reads and does one command. An error ends the connection.
 func (c *conn) command(ctx context.Context) error {
+	d, cmd, err := c.next(ctx)
+	if cmd == nil {
+		return err
+	}
+	err = cmd.run(c, ctx, d)
+	if errors.Is(err, imap.ErrSource) {
+		return err // the rest of the command could not be read
+	}
+	return c.end(ctx, c.tag, cmd, d, err)
+}
+
+// next reads the beginning of a command and finds who does it; nil when that was
+// answered already.
+func (c *conn) next(ctx context.Context) (*imap.Decoder, *command, error) {
 	line, err := c.line()
+	c.grew(line, err)
 	if errors.Is(err, lineio.ErrTooLong) {
-		return c.refuse(ctx, "*", imap.Bad("line longer than %d octets", c.budget().Bytes))
+		return nil, nil, c.refuse(ctx, "*", imap.Bad("line longer than %d octets", c.budget().Bytes))
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if c.state == NotAuthenticated {
 		if c.preCmds++; c.preCmds > c.limits.PreCommands {
 			c.status("*", &imap.Reply{Status: imap.BYE, Text: "too many commands without a login"})
-			return errBye
+			return nil, nil, errBye
 		}
 	}
 	if r := foreign(line); r != nil {
-		return c.refuse(ctx, "*", r)
+		return nil, nil, c.refuse(ctx, "*", r)
 	}
-	c.inLine = len(line)
 	d := imap.NewDecoder(line, c, c.budget())
 	d.UTF8 = c.utf8
-	tag := d.Tag()
-	c.tag = tag
+	c.tag = d.Tag()
 	d.SP("command")
 	name := d.Word("command")
 	if name == "UID" {
@@ -223,23 +251,22 @@ func (c *conn) command(ctx context.Context) error {
 		name += " " + d.Word("command")
 	}
 	if d.Err() != nil {
+		tag := c.tag
 		if tag == "" {
 			tag = "*"
 		}
-		return c.end(ctx, tag, nil, d, d.Err())
+		return nil, nil, c.end(ctx, tag, nil, d, d.Err())
 	}
 	cmd := find(name)
 	switch {
 	case cmd == nil:
-		return c.end(ctx, tag, nil, d, imap.Bad("command %.24q is unknown", name))
+		err = imap.Bad("command %.24q is unknown", name)
 	case cmd.in&c.state == 0:
-		return c.end(ctx, tag, nil, d, imap.Bad("%s is not allowed now: the state is %s", cmd.name, c.state))
+		err = imap.Bad("%s is not allowed now: the state is %s", cmd.name, c.state)
+	default:
+		return d, cmd, nil
 	}
-	err = cmd.run(c, ctx, d)
-	if errors.Is(err, imap.ErrSource) {
-		return err // the rest of the command could not be read
-	}
-	return c.end(ctx, tag, cmd, d, err)
+	return nil, nil, c.end(ctx, c.tag, nil, d, err)
 }
 
 // end announces what changed, answers a command and makes the stream ready for

@@ -65,4 +65,10 @@ const (
 	pageSize    = 500
 	announceMin = 100 * time.Millisecond
 	recheck     = 30 * time.Second // IDLE looks at the change counter without a wake-up too
+
+	// restBuffer is what a session that waits has for reading, in octets: there may
+	// be thousands of them, each on a phone in somebody's pocket. appendBuffer is
+	// what the octets of an APPEND are read through.
+	restBuffer   = 1 << 10
+	appendBuffer = 16 << 10
 )

@@ -70,7 +70,7 @@ func (s *Server) open() *gate.Gate {
 		s.limits = s.Limits.orDefault()
 		s.gate = gate.New(gate.Config{
 			Limits: s.limits.Limits, Trusted: s.Trusted, ProxyFrom: s.ProxyFrom,
-			TLS: s.TLSConfig, ImplicitTLS: s.TLS == ImplicitTLS, Log: s.Log,
+			TLS: s.TLSConfig, ImplicitTLS: s.TLS == ImplicitTLS, ReadBuffer: restBuffer, Log: s.Log,
 		})
 	})
 	return s.gate
