@@ -21,15 +21,18 @@ const (
 	firstBuffer = 32 << 10
 )
 
-// spooler makes spools and lends them memory.
+// spooler makes spools and lends them memory. Buffers of one size share a pool: if
+// they grew in one, each would be large in the end, whatever it holds.
 type spooler struct {
 	dir     string
-	buffers sync.Pool    // *[]byte, each at most inMemory large
+	buffers sync.Pool    // *[]byte of firstBuffer
+	middle  sync.Pool    // *[]byte of inMemory
 	large   atomic.Int64 // octets lent above inMemory
 }
 
 func newSpooler(dir string) *spooler {
-	return &spooler{dir: dir, buffers: sync.Pool{New: func() any { b := make([]byte, 0, firstBuffer); return &b }}}
+	buffer := func(size int) func() any { return func() any { b := make([]byte, 0, size); return &b } }
+	return &spooler{dir: dir, buffers: sync.Pool{New: buffer(firstBuffer)}, middle: sync.Pool{New: buffer(inMemory)}}
 }
 
 // spool takes the bytes of one message. Its file, if it has one, is unlinked as
@@ -88,9 +91,15 @@ func (s *spool) room(n int) bool {
 		}
 		s.lent = size
 	}
-	grown := append(make([]byte, 0, size), old...)
+	grown := new([]byte)
+	if size <= inMemory {
+		grown = s.from.middle.Get().(*[]byte)
+	} else {
+		*grown = make([]byte, 0, size)
+	}
+	*grown = append(*grown, old...)
 	s.giveBuffer()
-	s.mem = &grown
+	s.mem = grown
 	return true
 }
 
@@ -154,8 +163,11 @@ func (s *spool) release() {
 
 // giveBuffer gives the buffer back for another message, unless it is a large one.
 func (s *spool) giveBuffer() {
-	if cap(*s.mem) <= inMemory {
-		*s.mem = (*s.mem)[:0]
+	*s.mem = (*s.mem)[:0]
+	switch cap(*s.mem) {
+	case firstBuffer:
 		s.from.buffers.Put(s.mem)
+	case inMemory:
+		s.from.middle.Put(s.mem)
 	}
 }
