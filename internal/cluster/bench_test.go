@@ -48,7 +48,7 @@ func BenchmarkAccept(b *testing.B) {
 // processor is the time that both nodes have used (proc(5), in ticks of 10 ms).
 func (h *house) processor(b *testing.B) (sum time.Duration) {
 	for _, n := range []*node{h.a, h.b} {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.server.Pid()))
 		if err != nil {
 			b.Skip("there is no /proc here")
 		}

@@ -415,7 +415,7 @@ func testNodeKilled(t *testing.T, h *house) {
 		})
 	}
 	time.Sleep(time.Second)
-	h.a.kill(t)
+	h.a.kill()
 	wg.Wait()
 	t.Logf("%d acknowledged, %d not", acked.Load(), len(unsure.sent))
 	if acked.Load() < senders {
@@ -484,7 +484,7 @@ func testLeaseOrphaned(t *testing.T, h *house) {
 	} else if !h.leased(t, h.a) {
 		t.Fatal("nobody has the lease")
 	}
-	holder.kill(t)
+	holder.kill()
 	h.sink.open()
 	// A quarter of an hour goes by: the lease is over. Other mail wakes the queue.
 	if n := h.sql(t, "WITH o AS (UPDATE queue_entry SET due = due - 15 * 60 * 1000000::bigint WHERE leased = 1 RETURNING id) SELECT COUNT(*) FROM o"); n != 1 {
@@ -514,5 +514,5 @@ func testLeaseOrphaned(t *testing.T, h *house) {
 // leased reports whether a node's process has work leased.
 func (h *house) leased(t *testing.T, n *node) bool {
 	t.Helper()
-	return h.sql(t, fmt.Sprintf("SELECT COUNT(*) FROM queue_entry WHERE leased = 1 AND node LIKE '%%/%d'", n.cmd.Process.Pid)) > 0
+	return h.sql(t, fmt.Sprintf("SELECT COUNT(*) FROM queue_entry WHERE leased = 1 AND node LIKE '%%/%d'", n.server.Pid())) > 0
 }

@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,6 +21,7 @@ import (
 	"posta/internal/blob"
 	"posta/internal/blob/s3"
 	"posta/internal/pgtest"
+	"posta/internal/postatest"
 	"posta/internal/store"
 	"posta/internal/store/sqlstore"
 )
@@ -34,7 +33,6 @@ const (
 
 // house is everything that the nodes share.
 type house struct {
-	bin    string
 	pg     *pgtest.Server
 	db     string // URL
 	bucket *bucket
@@ -44,10 +42,12 @@ type house struct {
 	a, b *node
 }
 
+func TestMain(m *testing.M) { os.Exit(postatest.Main(m)) }
+
 // newHouse starts all of it; it ends with the test.
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{pg: pgtest.Start(t), bin: build(t), bucket: newBucket(t), sink: newSink(t), dns: emptyDNS(t)}
+	h := &house{pg: pgtest.Start(t), bucket: newBucket(t), sink: newSink(t), dns: emptyDNS(t)}
 	h.pg.Create(t, "posta", "template1")
 	h.db = h.pg.URL("posta")
 	h.a, h.b = h.newNode(t, "a"), h.newNode(t, "b")
@@ -55,18 +55,6 @@ func newHouse(t testing.TB) *house {
 	h.b.start(t)
 	h.a.posta(t, "", "domain", "add", domain)
 	return h
-}
-
-// build builds the program as it is released: without C.
-func build(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "posta")
-	c := exec.Command("go", "build", "-o", path, "posta/cmd/posta")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return path
 }
 
 // emptyDNS is a world in which no name exists.

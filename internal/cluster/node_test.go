@@ -1,22 +1,16 @@
 package cluster
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-imap/v2/imapclient"
+
+	"posta/internal/postatest"
 )
 
 // node is one process with its data folder.
@@ -26,8 +20,7 @@ type node struct {
 	config string            // file
 	doors  map[string]string // of the running process
 
-	cmd *exec.Cmd // nil while it does not run
-	log *logBook
+	server *postatest.Server // nil while it does not run
 }
 
 func (h *house) newNode(t testing.TB, name string) *node {
@@ -48,9 +41,10 @@ func (h *house) newNode(t testing.TB, name string) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		s := n.server
 		n.stop(t)
-		if t.Failed() && n.log != nil {
-			t.Logf("the log of %s:\n%s", n.name, n.log.String())
+		if t.Failed() && s != nil {
+			t.Logf("the log of %s:\n%s", n.name, s.Log())
 		}
 	})
 	return n
@@ -60,83 +54,39 @@ func (h *house) newNode(t testing.TB, name string) *node {
 // such as "store.committed=kill:3".
 func (n *node) start(t testing.TB, failpoints ...string) {
 	t.Helper()
-	cmd := exec.Command(n.h.bin, "--config", n.config, "serve")
-	cmd.Env = append(os.Environ(), "POSTA_FAILPOINTS="+strings.Join(failpoints, ","))
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	n.cmd, n.log = cmd, &logBook{ready: make(chan map[string]string, 1), done: make(chan struct{})}
-	go n.log.read(stderr)
-	select {
-	case n.doors = <-n.log.ready:
-	case <-n.log.done:
-		n.cmd = nil
-		t.Fatalf("node %s ended: %v\n%s", n.name, cmd.Wait(), n.log.String())
-	case <-time.After(30 * time.Second):
-		n.kill(t)
-		t.Fatalf("node %s is not ready after 30 s\n%s", n.name, n.log.String())
-	}
+	n.server = postatest.Start(t, postatest.Options{Config: n.config, Env: []string{"POSTA_FAILPOINTS=" + strings.Join(failpoints, ",")}})
+	n.doors = n.server.Doors
 }
 
 // kill ends the process as a power cut does.
-func (n *node) kill(t testing.TB) {
-	t.Helper()
-	if err := n.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	n.died()
+func (n *node) kill() {
+	n.server.Kill()
+	n.server = nil
 }
 
 // died waits for the end of a process that was killed.
 func (n *node) died() {
-	<-n.log.done
-	_ = n.cmd.Wait() // it says "killed"
-	n.cmd = nil
+	<-n.server.Ended()
+	n.server = nil
 }
 
-// stop ends it as a service manager does.
+// stop ends it, if it runs.
 func (n *node) stop(t testing.TB) {
 	t.Helper()
-	if n.cmd == nil {
-		return
-	}
-	cmd := n.cmd
-	n.cmd = nil
-	select {
-	case <-n.log.done:
-		t.Errorf("node %s ended by itself: %v", n.name, cmd.Wait())
-		return
-	default:
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-n.log.done:
-	case <-time.After(40 * time.Second):
-		t.Errorf("node %s did not stop within 40 s", n.name)
-		_ = cmd.Process.Signal(syscall.SIGQUIT) // leaves its stacks in the log
-		<-n.log.done
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("node %s stopped with %v", n.name, err)
+	if s := n.server; s != nil {
+		n.server = nil
+		s.Stop(t)
 	}
 }
 
 // posta gives a command at this node; it must succeed.
 func (n *node) posta(t testing.TB, stdin string, args ...string) string {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), n.h.bin, append([]string{"--config", n.config, "--lang", "en"}, args...)...)
-	c.Stdin = strings.NewReader(stdin)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("posta %s: %v\n%s", strings.Join(args, " "), err, out)
+	out, status := postatest.Run(t, n.config, stdin, nil, args...)
+	if status != 0 {
+		t.Fatalf("posta %s: exit status %d\n%s", strings.Join(args, " "), status, out)
 	}
-	return string(out)
+	return out
 }
 
 // anyTLS takes the certificate that a node has signed itself.
@@ -157,37 +107,4 @@ func (n *node) loginWith(user string, h *imapclient.UnilateralDataHandler) (*ima
 		return nil, fmt.Errorf("%s on %s: %w", user, n.name, err)
 	}
 	return c, nil
-}
-
-// logBook keeps what a process says.
-type logBook struct {
-	ready chan map[string]string // doors, once
-	done  chan struct{}          // closed at the end of the log
-
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBook) read(r io.Reader) {
-	defer close(l.done)
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		l.mu.Lock()
-		l.text.Write(append(s.Bytes(), '\n'))
-		l.mu.Unlock()
-		var entry struct {
-			Msg   string
-			Doors map[string]string
-		}
-		if json.Unmarshal(s.Bytes(), &entry) == nil && entry.Msg == "ready" {
-			l.ready <- entry.Doors
-		}
-	}
-}
-
-func (l *logBook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

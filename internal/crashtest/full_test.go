@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"posta/internal/postatest"
 )
 
 // privateVar says that the test runs in a mount namespace of its own.
@@ -36,11 +38,11 @@ func private(t *testing.T) bool {
 	text := string(out)
 	switch {
 	case len(out) == 0 && err != nil:
-		unprepared(t, fmt.Sprintf("no namespace for mounts: %v", err))
+		postatest.Missing(t, fmt.Sprintf("no namespace for mounts: %v", err))
 	case err != nil:
 		t.Errorf("%v\n%s", err, text)
 	case strings.Contains(text, "--- SKIP"):
-		unprepared(t, text)
+		postatest.Missing(t, text)
 	default:
 		t.Log(text)
 	}
@@ -77,13 +79,13 @@ func TestDiskFull(t *testing.T) {
 	s := start(t, settings(data, out.sink, out.dns))
 	l := begin(t, s, data, book, 2*time.Millisecond, func(l *load) { l.refuse = true })
 	if !book.await(s, 40, 20*time.Second) {
-		t.Fatalf("no mail is taken:\n%s", s.log)
+		t.Fatalf("no mail is taken:\n%s", s.Log())
 	}
 	ballast := filepath.Join(small, "ballast")
 	for range 2 {
 		fillUp(t, ballast)
 		if !l.hears("452", 20*time.Second) {
-			t.Errorf("nobody heard 452 on a full disk: %v\n%s", l.said, s.log)
+			t.Errorf("nobody heard 452 on a full disk: %v\n%s", l.said, s.Log())
 		}
 		time.Sleep(200 * time.Millisecond)
 		before := book.count()[kept]
@@ -92,7 +94,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		room := time.Now()
 		if !book.await(s, before+30, 20*time.Second) {
-			t.Errorf("with room again no mail is taken: %v %v\n%s", book.count(), l.said, s.log)
+			t.Errorf("with room again no mail is taken: %v %v\n%s", book.count(), l.said, s.Log())
 		}
 		t.Logf("30 letters were taken %v after there was room", time.Since(room).Round(time.Millisecond))
 		l.forget()

@@ -133,7 +133,7 @@ func (l *ledger) count() map[fate]int {
 // is dead.
 func (l *ledger) await(s *server, n int, atMost time.Duration) bool {
 	for end := time.Now().Add(atMost); l.count()[kept] < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) || s.dead() {
+		if time.Now().After(end) || s.Dead() {
 			return false
 		}
 	}

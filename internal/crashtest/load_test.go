@@ -38,10 +38,10 @@ func begin(t testing.TB, s *server, data string, book *ledger, pause time.Durati
 		f(l)
 	}
 	for i := range 4 {
-		l.sender("local", "tcp", s.doors["smtp"], "", address(accounts[i%2]))
+		l.sender("local", "tcp", s.Doors["smtp"], "", address(accounts[i%2]))
 	}
-	l.sender("submission", "tcp", s.doors["submission"], address("writer"), address("ana"))
-	l.sender("lmtp", "tcp", s.doors["lmtp"], "", address("luis"))
+	l.sender("submission", "tcp", s.Doors["submission"], address("writer"), address("ana"))
+	l.sender("lmtp", "tcp", s.Doors["lmtp"], "", address("luis"))
 	for range 2 {
 		l.sender("queue", "unix", filepath.Join(data, app.SendmailSocket), "", "")
 	}
@@ -126,7 +126,7 @@ func (l *load) settled(m *letter, err error) bool {
 func (l *load) mailbox(name string) {
 	l.wg.Go(func() {
 		rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-		c, err := dialIMAP(l.s.doors["imaps"], address(name))
+		c, err := dialIMAP(l.s.Doors["imaps"], address(name))
 		if err != nil {
 			return
 		}
@@ -164,7 +164,7 @@ func (l *load) mailbox(name string) {
 // hears waits until a refusal was heard some times.
 func (l *load) hears(code string, atMost time.Duration) bool {
 	const often = 3
-	for end := time.Now().Add(atMost); time.Now().Before(end) && !l.s.dead(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(atMost); time.Now().Before(end) && !l.s.Dead(); time.Sleep(5 * time.Millisecond) {
 		l.mu.Lock()
 		n := l.said[code]
 		l.mu.Unlock()

@@ -59,16 +59,16 @@ func TestKillAtRandom(t *testing.T) {
 // crashUnderLoad is one round: start, load, kill.
 func crashUnderLoad(t *testing.T, rng *rand.Rand, data string, out *outside, book *ledger) {
 	t.Helper()
-	s, ready := launch(t, settings(data, out.sink, out.dns), nil)
+	s := launch(t, settings(data, out.sink, out.dns), nil)
 	if rng.IntN(10) == 0 { // while it starts, and recovers from the last crash
 		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
-		s.kill()
+		s.Kill()
 		return
 	}
-	s.await(ready)
+	s.Await(t)
 	l := begin(t, s, data, book, 8*time.Millisecond)
 	book.await(s, book.count()[kept]+1+rng.IntN(30), 5*time.Second)
 	time.Sleep(time.Duration(rng.IntN(10_000)) * time.Microsecond)
-	s.kill()
+	s.Kill()
 	l.end()
 }

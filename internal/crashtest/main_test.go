@@ -8,17 +8,15 @@
 package crashtest
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
+
+	"posta/internal/postatest"
 )
 
-// workDir holds the binary and the model of a new house.
+// workDir holds the model of a new house.
 var workDir string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -33,19 +31,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(workDir)
-	return m.Run()
+	return postatest.Main(m)
 }
-
-// posta builds posta once for all tests.
-var posta = sync.OnceValues(func() (string, error) {
-	name := filepath.Join(workDir, "posta")
-	build := exec.Command("go", "build", "-o", name, "posta/cmd/posta")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return name, nil
-})
 
 // rounds is how often a loop runs: few by default, as many as a variable of the
 // environment says.
@@ -63,26 +50,4 @@ func rounds(t *testing.T, variable string, few int) int {
 		t.Fatalf("%s=%q is no number of rounds", variable, v)
 	}
 	return n
-}
-
-// need skips a test for which a program is missing, unless all are required.
-func need(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if errors.Is(err, exec.ErrNotFound) {
-		unprepared(t, program+" is not installed")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// unprepared skips a test for which something is missing, unless all is required.
-func unprepared(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("POSTA_REQUIRE_PEERS") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }

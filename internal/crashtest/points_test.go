@@ -32,13 +32,13 @@ func TestKillAtEachStep(t *testing.T) {
 			t.Run(fmt.Sprintf("%s:%d", point, visit), func(t *testing.T) {
 				t.Parallel()
 				out, data, book := newOutside(t), newHouse(t), newLedger()
-				s, ready := launch(t, settings(data, out.sink, out.dns), nil, fmt.Sprintf("POSTA_FAILPOINTS=%s=kill:%d", point, visit))
+				s := launch(t, settings(data, out.sink, out.dns), nil, fmt.Sprintf("POSTA_FAILPOINTS=%s=kill:%d", point, visit))
 				select {
-				case <-ready:
+				case <-s.Ready():
 					l := begin(t, s, data, book, 2*time.Millisecond)
 					s.awaitEnd(30 * time.Second)
 					l.end()
-				case <-s.ended: // its start commits too
+				case <-s.Ended(): // its start commits too
 				}
 				judge(t, data, out, book)
 				goesOn(t, data, out, book)
@@ -72,10 +72,10 @@ func TestFailAtEachStep(t *testing.T) {
 					t.Errorf("nobody was told %s: %v", wanted, l.said)
 				}
 				time.Sleep(100 * time.Millisecond)
-				if s.dead() {
-					t.Errorf("the server ended:\n%s", s.log)
+				if s.Dead() {
+					t.Errorf("the server ended:\n%s", s.Log())
 				}
-				s.kill()
+				s.Kill()
 				l.end()
 				judge(t, data, out, book)
 				goesOn(t, data, out, book)
@@ -101,10 +101,10 @@ func goesOn(t *testing.T, data string, out *outside, book *ledger) {
 	before := book.count()[kept]
 	l := begin(t, s, data, book, 2*time.Millisecond)
 	if !book.await(s, before+12, 20*time.Second) {
-		t.Errorf("the next server takes no mail: %v\n%s", book.count(), s.log)
+		t.Errorf("the next server takes no mail: %v\n%s", book.count(), s.Log())
 	}
 	l.end()
-	s.kill()
+	s.Kill()
 	judge(t, data, out, book)
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"posta/internal/app"
+	"posta/internal/postatest"
 )
 
 var update = flag.Bool("update", false, "write the golden text anew")
@@ -34,7 +35,7 @@ type recording struct {
 // record runs a server under strace and lets write send.
 func record(t *testing.T, write func(s *server, data string, book *ledger)) *recording {
 	t.Helper()
-	strace := need(t, "strace")
+	strace := postatest.Peer(t, "strace")
 	out, data, book := newOutside(t), newHouse(t), newLedger()
 	r := &recording{book: book, out: out}
 	var err error
@@ -42,11 +43,11 @@ func record(t *testing.T, write func(s *server, data string, book *ledger)) *rec
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "strace")
-	s, ready := launch(t, settings(data, out.sink, out.dns), straceCommand(strace, file))
+	s := launch(t, settings(data, out.sink, out.dns), straceCommand(strace, file))
 	select {
-	case <-ready:
-	case <-s.ended:
-		unprepared(t, fmt.Sprintf("strace does not work here:\n%s", s.log))
+	case <-s.Ready():
+	case <-s.Ended():
+		postatest.Missing(t, fmt.Sprintf("strace does not work here:\n%s", s.Log()))
 	case <-time.After(60 * time.Second):
 		t.Fatal("the server is not ready under strace")
 	}
@@ -61,7 +62,7 @@ func record(t *testing.T, write func(s *server, data string, book *ledger)) *rec
 // stopTraced ends the server gently; strace itself lets no signal through.
 func (s *server) stopTraced() {
 	s.t.Helper()
-	pid := s.cmd.Process.Pid
+	pid := s.Pid()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
 		s.t.Fatal(err)
@@ -76,9 +77,9 @@ func (s *server) stopTraced() {
 		}
 	}
 	select {
-	case <-s.ended:
+	case <-s.Ended():
 	case <-time.After(60 * time.Second):
-		s.t.Errorf("the server does not stop:\n%s", s.log)
+		s.t.Errorf("the server does not stop:\n%s", s.Log())
 	}
 }
 
@@ -94,7 +95,7 @@ func TestPowerCut(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() {
-				sendSome(t, "tcp", s.doors["smtp"], 6, func() *letter { return book.write("local", address(accounts[i%2])) }, book)
+				sendSome(t, "tcp", s.Doors["smtp"], 6, func() *letter { return book.write("local", address(accounts[i%2])) }, book)
 			})
 		}
 		wg.Go(func() {
@@ -115,7 +116,7 @@ func TestPowerCut(t *testing.T) {
 func TestPowerCutSeesWhatIsNotSynced(t *testing.T) {
 	for _, file := range []string{"blobs/", "posta.db-wal"} {
 		r := record(t, func(s *server, _ string, book *ledger) {
-			sendSome(t, "tcp", s.doors["smtp"], 5, func() *letter { return book.write("local", address("ana")) }, book)
+			sendSome(t, "tcp", s.Doors["smtp"], 5, func() *letter { return book.write("local", address("ana")) }, book)
 		})
 		r.start.blind = file
 		seen := &watched{TB: t}
@@ -249,7 +250,7 @@ func (r *recording) try(t testing.TB, d *disk, rng *rand.Rand, ids map[string]bo
 func TestOrderOfWrites(t *testing.T) {
 	r := record(t, func(s *server, _ string, book *ledger) {
 		time.Sleep(500 * time.Millisecond) // what a start writes is written
-		sendSome(t, "tcp", s.doors["smtp"], 2, func() *letter { return book.write("local", address("ana")) }, book)
+		sendSome(t, "tcp", s.Doors["smtp"], 2, func() *letter { return book.write("local", address("ana")) }, book)
 	})
 	var got strings.Builder
 	fmt.Fprintln(&got, "# What happens on the disk between the final dot and its 250. Traces are found by")

@@ -4,12 +4,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"posta/internal/postatest"
 )
 
 // TestCurl sends files whose lines end as Unix likes and reads mailboxes by URL.
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	program := peer(t, "curl")
+	program := postatest.Peer(t, "curl")
 	h := newHouse(t, "")
 	curl := func(args ...string) string {
 		t.Helper()

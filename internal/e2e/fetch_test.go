@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"posta/internal/postatest"
 )
 
 // TestFetchmail empties an account into a program, by IMAP and by POP3.
 func TestFetchmail(t *testing.T) {
 	t.Parallel()
-	program := peer(t, "fetchmail")
+	program := postatest.Peer(t, "fetchmail")
 	for _, protocol := range []string{"imap", "pop3"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
@@ -54,7 +56,7 @@ poll localhost protocol %s port %s
 // TestGetmail retrieves into an mbox and deletes, by IMAP and by POP3.
 func TestGetmail(t *testing.T) {
 	t.Parallel()
-	program := peer(t, "getmail")
+	program := postatest.Peer(t, "getmail")
 	for _, protocol := range []string{"IMAP", "POP3"} {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()

@@ -9,8 +9,6 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -24,12 +22,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"posta/internal/certs"
+	"posta/internal/postatest"
 )
 
 // The two who live at empresa.test.
@@ -41,38 +39,11 @@ const (
 // luisPassword has what clients' configuration files tend to trip over.
 const luisPassword = `con "espacio" y \barra`
 
-var buildDir string
-
-func TestMain(m *testing.M) {
-	var err error
-	if buildDir, err = os.MkdirTemp("", "posta-e2e-"); err == nil {
-		err = os.Chmod(buildDir, 0o755) // the program is run by others too
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	status := m.Run()
-	if err := os.RemoveAll(buildDir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(status)
-}
-
-// binary builds the program once, as it is released: without C.
-var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(buildDir, "posta")
-	c := exec.Command("go", "build", "-o", path, "posta/cmd/posta")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, nil
-})
+func TestMain(m *testing.M) { os.Exit(postatest.Main(m)) }
 
 // house is one running server with what belongs to it.
 type house struct {
-	bin, dir string
+	bin, dir string            // the program, and where the server has its files
 	user     string            // whom the server becomes, when root runs the test
 	config   string            // file
 	ca       string            // PEM file of the authority that vouches for our certificate
@@ -81,8 +52,7 @@ type house struct {
 	password map[string]string // by address
 	dns      *nameServer
 
-	cmd *exec.Cmd
-	log *logBook
+	server *postatest.Server // nil while it does not run
 }
 
 // newHouse sets a server up for ana and luis and starts it; extra is added to its
@@ -90,11 +60,7 @@ type house struct {
 // test ends, gently, and must then say that all went well.
 func newHouse(t *testing.T, extra string, records ...string) *house {
 	t.Helper()
-	bin, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{bin: bin, dir: publicDir(t), password: map[string]string{luis: luisPassword}}
+	h := &house{bin: postatest.Program(t), dir: publicDir(t), password: map[string]string{luis: luisPassword}}
 	if os.Getuid() == 0 {
 		h.user = "nobody"
 		giveAway(t, h.dir, h.user)
@@ -111,9 +77,10 @@ func newHouse(t *testing.T, extra string, records ...string) *house {
 	}
 	h.start(t)
 	t.Cleanup(func() {
+		s := h.server
 		h.stop(t)
-		if t.Failed() {
-			t.Logf("the server's log:\n%s", h.log.String())
+		if t.Failed() && s != nil {
+			t.Logf("the server's log:\n%s", s.Log())
 		}
 	})
 	return h
@@ -194,47 +161,19 @@ func (h *house) posta(t *testing.T, stdin string, args ...string) string {
 // try is posta with its exit status, given as another user unless as is "".
 func (h *house) try(t *testing.T, as, stdin string, args ...string) (string, int) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), h.bin, append([]string{"--config", h.config, "--lang", "en"}, args...)...)
-	c.Dir, c.Stdin = h.dir, strings.NewReader(stdin)
-	if as != "" {
-		c.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, as)}
-	}
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return string(out) + stderr.String(), exit.ExitCode()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out), 0
+	return postatest.Run(t, h.config, stdin, func(c *exec.Cmd) {
+		c.Dir = h.dir
+		if as != "" {
+			c.SysProcAttr = &syscall.SysProcAttr{Credential: credential(t, as)}
+		}
+	}, args...)
 }
 
 // start runs the server and waits until it is ready.
 func (h *house) start(t *testing.T) {
 	t.Helper()
-	h.cmd = exec.Command(h.bin, "--config", h.config, "serve")
-	h.cmd.Dir = h.dir
-	stderr, err := h.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	h.log = &logBook{ready: make(chan map[string]string, 1), done: make(chan struct{})}
-	go h.log.read(stderr)
-	select {
-	case h.doors = <-h.log.ready:
-	case <-h.log.done:
-		err := h.cmd.Wait()
-		t.Fatalf("the server ended: %v\n%s", err, h.log.String())
-	case <-time.After(30 * time.Second):
-		_ = h.cmd.Process.Kill()
-		_ = h.cmd.Wait()
-		t.Fatalf("the server is not ready after 30 s\n%s", h.log.String())
-	}
+	h.server = postatest.Start(t, postatest.Options{Config: h.config, Dir: h.dir})
+	h.doors = h.server.Doors
 	resp, err := http.Get("http://" + h.doors["http"] + "/readyz")
 	if err != nil {
 		t.Fatal(err)
@@ -245,26 +184,12 @@ func (h *house) start(t *testing.T) {
 	}
 }
 
-// stop ends the server as a service manager does.
+// stop ends the server, if it runs.
 func (h *house) stop(t *testing.T) {
 	t.Helper()
-	if h.cmd == nil {
-		return
-	}
-	cmd := h.cmd
-	h.cmd = nil
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-h.log.done:
-	case <-time.After(40 * time.Second): // longer than the server gives its sessions
-		t.Error("the server did not stop within 40 s")
-		_ = cmd.Process.Signal(syscall.SIGQUIT) // leaves its stacks in the log
-		<-h.log.done
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the server stopped with %v", err)
+	if s := h.server; s != nil {
+		h.server = nil
+		s.Stop(t)
 	}
 }
 
@@ -281,58 +206,6 @@ func (h *house) port(t *testing.T, door string) string {
 // tls is what a client of the tests trusts.
 func (h *house) tls() *tls.Config {
 	return &tls.Config{RootCAs: h.roots, ServerName: "mail.empresa.test"}
-}
-
-// logBook keeps what the server says.
-type logBook struct {
-	ready chan map[string]string // doors, once
-	done  chan struct{}          // closed at the end of the log
-
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBook) read(r io.Reader) {
-	defer close(l.done)
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		l.mu.Lock()
-		l.text.Write(append(s.Bytes(), '\n'))
-		l.mu.Unlock()
-		var entry struct {
-			Msg   string
-			Doors map[string]string
-		}
-		if json.Unmarshal(s.Bytes(), &entry) == nil && entry.Msg == "ready" {
-			l.ready <- entry.Doors
-		}
-	}
-}
-
-func (l *logBook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// peer finds a program of others.
-func peer(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		missing(t, name+" is not installed")
-	}
-	return path
-}
-
-// missing ends a test that lacks what it talks to.
-func missing(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("POSTA_REQUIRE_PEERS") == "1" {
-		t.Fatal("POSTA_REQUIRE_PEERS=1, but " + why)
-	}
-	t.Skip(why)
 }
 
 // program runs a peer with a home of its own and returns all that it printed,

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"posta/internal/postatest"
 )
 
 // TestMbsync keeps a local Maildir and the account the same, in both directions.
 func TestMbsync(t *testing.T) {
 	t.Parallel()
-	program := peer(t, "mbsync")
+	program := postatest.Peer(t, "mbsync")
 	h := newHouse(t, "")
 	rc := h.file(t, "mbsyncrc", fmt.Sprintf(`IMAPStore posta
 Host localhost

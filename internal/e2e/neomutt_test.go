@@ -11,12 +11,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"posta/internal/postatest"
 )
 
 // TestNeomutt writes and reads mail without a terminal.
 func TestNeomutt(t *testing.T) {
 	t.Parallel()
-	program := peer(t, "neomutt")
+	program := postatest.Peer(t, "neomutt")
 	h := newHouse(t, "")
 	rc := h.file(t, "neomuttrc", fmt.Sprintf(`set realname = "Luis Ñáñez"
 set from = %q
@@ -85,14 +87,14 @@ INBOX
 	h.deliver(t, ana, luis, letter(ana, luis, "guardar", "cinco\n"))
 	// Reading needs a terminal: script(1) makes one.
 	if runtime.GOOS != "linux" {
-		missing(t, "script is not that of util-linux")
+		postatest.Missing(t, "script is not that of util-linux")
 	}
 	keys := `<tag-pattern>~s borrar<enter><tag-prefix><delete-message>` +
 		`<tag-pattern>~s leer<enter><tag-prefix><clear-flag>N<tag-prefix><flag-message><untag-pattern>.<enter>` +
 		`<tag-pattern>~s guardar<enter><tag-prefix><save-message>+Archivo<enter>` +
 		`<sync-mailbox><quit>`
 	command := fmt.Sprintf("%s -n -F %s -f +INBOX -e 'push \"%s\"'", program, rc, keys)
-	h.mustProgram(t, "", peer(t, "script"), "--quiet", "--return", "--command", command, h.path("typescript"))
+	h.mustProgram(t, "", postatest.Peer(t, "script"), "--quiet", "--return", "--command", command, h.path("typescript"))
 	h.expect(t, luis, `
 INBOX
   =?utf-8?Q?a=C3=B1o?= nuevo (Old) 1281 ed9dd4e8

@@ -15,6 +15,8 @@ import (
 
 	"github.com/emersion/go-msgauth/dkim"
 	"github.com/miekg/dns"
+
+	"posta/internal/postatest"
 )
 
 const bea = "bea@remota.test"
@@ -104,7 +106,7 @@ showq unix n - n - - showq
 // remota.test goes to h, whose certificate it verifies.
 func startPostfix(t *testing.T, port string, h *house) *postfix {
 	t.Helper()
-	program := peer(t, "postfix")
+	program := postatest.Peer(t, "postfix")
 	p := &postfix{dir: publicDir(t), addr: "127.0.0.1:" + port}
 	for _, d := range []string{"etc", "spool", "data", "mail"} {
 		if err := os.Mkdir(filepath.Join(p.dir, d), 0o755); err != nil {
@@ -188,12 +190,12 @@ func (p *postfix) await(t *testing.T, n int) map[string]*stored {
 // TestPostfix lets Debian's Postfix write to us and us to it.
 func TestPostfix(t *testing.T) {
 	t.Parallel()
-	peer(t, "postfix")
+	postatest.Peer(t, "postfix")
 	if _, err := os.Stat("/usr/lib/postfix/sbin/master"); err != nil {
-		missing(t, "Postfix is not Debian's")
+		postatest.Missing(t, "Postfix is not Debian's")
 	}
 	if os.Getuid() != 0 {
-		missing(t, "Postfix starts as root only")
+		postatest.Missing(t, "Postfix starts as root only")
 	}
 	port := freePort(t)
 	h := newHouse(t, "[queue]\nsmart_host = \"[127.0.0.1]:"+port+"\"\n", `remota.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"`)

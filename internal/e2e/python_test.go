@@ -3,13 +3,15 @@ package e2e
 import (
 	"path/filepath"
 	"testing"
+
+	"posta/internal/postatest"
 )
 
 // TestPython runs the scripts of testdata, which use nothing but the standard
 // library of Python: what many small programs do with mail.
 func TestPython(t *testing.T) {
 	t.Parallel()
-	program := peer(t, "python3")
+	program := postatest.Peer(t, "python3")
 	h := newHouse(t, "")
 	script := func(name string, args ...string) {
 		t.Helper()

@@ -3,12 +3,14 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"posta/internal/postatest"
 )
 
 // TestSwaks is the tool that postmasters try a server with.
 func TestSwaks(t *testing.T) {
 	t.Parallel()
-	program := peer(t, "swaks")
+	program := postatest.Peer(t, "swaks")
 	h := newHouse(t, "")
 	swaks := func(want int, door string, args ...string) string {
 		t.Helper()
@@ -51,7 +53,7 @@ func TestSwaks(t *testing.T) {
 	if !strings.Contains(out, "535 5.7.8") {
 		t.Errorf("a wrong password:\n%s", out)
 	}
-	swaks(28, "submission", login(luis, h.password[luis], "PLAIN")...) // no AUTH before TLS
+	swaks(28, "submission", login(luis, h.password[luis], "PLAIN")...)   // no AUTH before TLS
 	out = swaks(23, "submissions", "--from", luis, "--to", ana, "-tlsc") // to our own, from this machine
 	if !strings.Contains(out, "530 5.7.0 Log in first [auth.required] https://mail.empresa.test/why/") {
 		t.Errorf("no login:\n%s", out)
