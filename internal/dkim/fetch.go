@@ -17,44 +17,43 @@ type keyFetch struct {
 	name    string
 	started bool
 	record  *KeyRecord
+	text    string   // of the record, or of the first that cannot be used
 	why     *verdict // why there is no record
+	err     error    // of the lookup
 }
 
 func (k *keyFetch) run(ctx context.Context, lookup TXTLookup, cache *KeyCache) {
 	records, found, err := lookup(ctx, k.name)
 	switch {
 	case err != nil:
-		k.why = &verdict{TempError, ReasonKeyUnavailable, "the key could not be looked up now"}
+		k.why, k.err = &verdict{TempError, ReasonKeyUnavailable, "the key could not be looked up now"}, err
 		return
 	case !found || len(records) == 0:
 		k.why = perm(ReasonKeyMissing, "there is no key record")
 		return
 	}
-	k.record, k.why = choose(records, cache)
+	k.choose(records, cache)
 }
 
 // choose takes the only usable key record. RFC 6376 §3.6.2.2 leaves several
 // records undefined; foreign TXT records beside one key do no harm, two keys do.
-func choose(records []string, cache *KeyCache) (*KeyRecord, *verdict) {
-	var (
-		key   *KeyRecord
-		first *verdict
-	)
+func (k *keyFetch) choose(records []string, cache *KeyCache) {
+	k.text = records[0]
 	for _, r := range records[:min(len(records), 16)] {
-		k, err := cache.parse(r)
+		key, err := cache.parse(r)
 		if err != nil {
-			if ke, ok := errors.AsType[*KeyError](err); ok && first == nil {
-				first = perm(ke.Reason, ke.Detail)
+			if ke, ok := errors.AsType[*KeyError](err); ok && k.why == nil {
+				k.why = perm(ke.Reason, ke.Detail)
 			}
 			continue
 		}
-		if key != nil {
-			return nil, perm(ReasonKeyMultiple, "there is more than one key record")
+		if k.record != nil {
+			k.record, k.why = nil, perm(ReasonKeyMultiple, "there is more than one key record")
+			return
 		}
-		key = k
+		k.record, k.text = key, r
 	}
-	if key == nil {
-		return nil, first
+	if k.record != nil {
+		k.why = nil
 	}
-	return key, nil
 }

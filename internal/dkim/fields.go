@@ -13,14 +13,15 @@ type field struct {
 	start, colon, end int // end lies behind the final CRLF; colon is -1 without one
 	nameEnd           int // end of the name, without white space before the colon
 	hash              uint32
-	// taken has a bit for each signature that has already selected this field.
-	taken uint8
+	// mark is that of the last signature that selected this field.
+	mark uint32
 }
 
 // headerIndex finds the fields of a header block. The block stays the caller's.
 type headerIndex struct {
 	block   []byte
 	fields  []field
+	present [4]uint64 // a bit for the low bits of each name's hash: most signed names are absent
 	tooMany bool
 }
 
@@ -38,7 +39,9 @@ func indexHeader(block []byte) headerIndex {
 			break
 		}
 		end := fieldEnd(block, pos)
-		h.fields = append(h.fields, newField(block, pos, end))
+		f := newField(block, pos, end)
+		h.present[f.hash>>6&3] |= 1 << (f.hash & 63)
+		h.fields = append(h.fields, f)
 		pos = end
 	}
 	return h
@@ -116,15 +119,18 @@ func (h *headerIndex) is(f *field, name string) bool {
 	return f.colon >= 0 && equalFold(h.block[f.start:f.nameEnd], name)
 }
 
-// pick selects the lowest field with this name that signature bit has not taken
-// yet (RFC 6376 §5.4.2: from the bottom up). It returns nil when none is left,
-// as for an oversigned name.
-func (h *headerIndex) pick(name string, bit uint8) *field {
+// pick selects the lowest field with this name that the signature of this mark
+// has not taken yet (RFC 6376 §5.4.2: from the bottom up). It returns nil when
+// none is left, as for an oversigned name.
+func (h *headerIndex) pick(name string, mark uint32) *field {
 	hash := nameHash(name)
+	if h.present[hash>>6&3]&(1<<(hash&63)) == 0 {
+		return nil
+	}
 	for i := len(h.fields) - 1; i >= 0; i-- {
 		f := &h.fields[i]
-		if f.hash == hash && f.taken&bit == 0 && h.is(f, name) {
-			f.taken |= bit
+		if f.hash == hash && f.mark != mark && h.is(f, name) {
+			f.mark = mark
 			return f
 		}
 	}

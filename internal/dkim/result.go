@@ -77,8 +77,19 @@ type Result struct {
 	SignedHeaders []string // h= in its order
 	SignsFrom     bool
 	BodyLength    int64     // l=, or -1
+	BodyBeyond    int64     // with l=: canonical octets of the body that nobody signed
 	Signed        time.Time // t=, or zero
 	Expires       time.Time // x=, or zero
+
+	// KeyName is where the key was looked up, KeyText the record found there, or the
+	// first one that cannot be used. KeyErr tells why the lookup failed. A stranger
+	// wrote the text: it may be long and hold anything.
+	KeyName string
+	KeyText string
+	KeyErr  error
+
+	Instance        int    // i= of an ARC field, 1 to 50
+	ChainValidation string // cv= of an ARC-Seal: "none", "pass" or "fail"
 
 	Signature    []byte // b= decoded
 	WantBodyHash []byte // bh= decoded

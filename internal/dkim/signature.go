@@ -16,15 +16,17 @@ const (
 // Result as they are found, so that even a malformed signature tells its domain.
 type signature struct {
 	res    Result
+	kind   Kind
 	field  field
-	bit    uint8
+	at     int // its place in the header index
 	bStart int // extent of the b= value in the header block
 	bEnd   int
 	ed     bool // ed25519-sha256 rather than rsa-sha256
 	// settled: the outcome no longer depends on key or body.
 	settled bool
-	body    *BodyHash
+	body    *BodyHash // nil for an ARC-Seal
 	key     *keyFetch
+	covered []int // of an ARC-Seal: the fields that it seals, in order, without itself
 }
 
 // required tags of RFC 6376 §3.5, as bits.
@@ -36,14 +38,25 @@ const (
 	tagD
 	tagH
 	tagS
-	allRequired = tagV | tagA | tagB | tagBH | tagD | tagH | tagS
+	tagI  // of the ARC fields
+	tagCV // of the ARC-Seal
 )
+
+// required are the tags that a field of each kind must have.
+var required = [...]int{
+	KindDKIM:    tagV | tagA | tagB | tagBH | tagD | tagH | tagS,
+	KindMessage: tagI | tagA | tagB | tagBH | tagD | tagH | tagS,
+	KindSeal:    tagI | tagA | tagB | tagCV | tagD | tagS,
+}
 
 // parseSignature reads one field. now decides expiry; zero means that times are
 // not judged.
-func parseSignature(block []byte, f field, now time.Time) *signature {
-	s := &signature{field: f}
+func parseSignature(kind Kind, block []byte, f field, now time.Time) *signature {
+	s := &signature{kind: kind, field: f}
 	s.res.BodyLength = -1
+	if kind != KindDKIM {
+		s.res.HeaderCanon, s.res.BodyCanon = Relaxed, Relaxed
+	}
 	s.res.Offset = f.start
 	if v := s.parse(block, now); v != nil {
 		s.res.set(v.status, v.reason, v.detail)
@@ -70,6 +83,14 @@ func (s *signature) parse(block []byte, now time.Time) *verdict {
 	}
 	value := bytes.TrimSuffix(block[f.colon+1:f.end], crlf)
 	err := parseTags(value, func(t tag) error {
+		if s.kind != KindDKIM {
+			bit, ours, v := s.arcTag(t)
+			have |= bit
+			note(v)
+			if ours {
+				return nil
+			}
+		}
 		if len(t.name) == 1 {
 			switch t.name[0] {
 			case 'v':
@@ -122,7 +143,7 @@ func (s *signature) parse(block []byte, now time.Time) *verdict {
 	switch {
 	case err != nil:
 		return perm(ReasonSyntax, err.Error())
-	case have != allRequired:
+	case have != required[s.kind]:
 		note(perm(ReasonSyntax, "a required tag is missing"))
 	}
 	if first != nil {
@@ -134,11 +155,13 @@ func (s *signature) parse(block []byte, now time.Time) *verdict {
 // check judges the tags against each other and the clock (RFC 6376 §6.1.1).
 func (s *signature) check(auid, queries []byte, now time.Time) *verdict {
 	r := &s.res
-	if !r.SignsFrom {
-		return perm(ReasonFromUnsigned, "the From field is not signed")
-	}
-	if v := s.auid(auid); v != nil {
-		return v
+	if s.kind == KindDKIM {
+		if !r.SignsFrom {
+			return perm(ReasonFromUnsigned, "the From field is not signed")
+		}
+		if v := s.auid(auid); v != nil {
+			return v
+		}
 	}
 	// Not a name to ask for, hence not a lookup that might fail for now.
 	if len(RecordName(r.Selector, r.SDID)) > maxName {
@@ -213,6 +236,7 @@ func (s *signature) algorithm(v []byte) *verdict {
 
 func (s *signature) canonicalization(v []byte) *verdict {
 	head, body, both := bytes.Cut(v, []byte{'/'})
+	s.res.BodyCanon = Simple
 	ok := parseCanon(&s.res.HeaderCanon, head) && (!both || parseCanon(&s.res.BodyCanon, body))
 	if !ok {
 		return perm(ReasonAlgorithm, "the canonicalization is unknown")
@@ -245,11 +269,18 @@ func (s *signature) signedNames(v []byte) *verdict {
 		for i < len(all) && all[i] != ':' {
 			i++
 		}
-		if i == 0 {
+		switch {
+		case i > 0:
+			names = append(names, all[:i])
+		case s.kind == KindDKIM:
 			return perm(ReasonSyntax, "the list of signed header fields has an empty name")
+		case all == "":
+			n = 0 // nothing more comes
 		}
-		names = append(names, all[:i])
 		s.res.SignsFrom = s.res.SignsFrom || equalFold(all[:i], "from")
+		if s.kind == KindMessage && equalFold(all[:i], "arc-seal") {
+			return perm(ReasonSyntax, "the signature covers an ARC-Seal") // RFC 8617 §4.1.2
+		}
 		all = all[min(i+1, len(all)):]
 	}
 	s.res.SignedHeaders = names

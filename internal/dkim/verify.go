@@ -37,6 +37,7 @@ type Verifier struct {
 	bodies  []*BodyHash
 	keys    []*keyFetch
 	ignored int
+	mark    uint32 // of the last signature that selected fields
 	scratch []byte
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -60,27 +61,34 @@ func NewVerifier(header []byte, opts VerifyOptions) *Verifier {
 			v.ignored++
 			continue
 		}
-		v.add(f)
+		s := v.parse(KindDKIM, i)
+		v.sigs = append(v.sigs, s)
+		v.arrange(s)
 	}
 	return v
 }
 
-func (v *Verifier) add(f *field) {
-	s := parseSignature(v.head.block, *f, v.opts.Now)
-	s.bit = 1 << len(v.sigs)
-	// A signature never covers itself, whatever h= says (RFC 6376 §3.7).
-	f.taken |= s.bit
-	v.sigs = append(v.sigs, s)
+// parse reads the i-th header field as a signature.
+func (v *Verifier) parse(kind Kind, i int) *signature {
+	s := parseSignature(kind, v.head.block, v.head.fields[i], v.opts.Now)
+	s.at = i
+	if !s.settled && v.head.tooMany {
+		s.res.set(PermError, ReasonBudget, "the message has too many header fields")
+		s.settled = true
+	}
+	return s
+}
+
+// arrange sees to it that there will be the key and the body hash of s.
+func (v *Verifier) arrange(s *signature) {
 	if s.settled {
 		return
 	}
-	if v.head.tooMany {
-		s.res.set(PermError, ReasonBudget, "the message has too many header fields")
-		s.settled = true
-		return
+	if s.kind != KindSeal {
+		s.body = v.bodyHash(s.res.BodyCanon, s.res.BodyLength)
 	}
-	s.body = v.bodyHash(s.res.BodyCanon, s.res.BodyLength)
-	s.key = v.keyFetch(RecordName(s.res.Selector, s.res.SDID))
+	s.res.KeyName = RecordName(s.res.Selector, s.res.SDID)
+	s.key = v.keyFetch(s.res.KeyName)
 }
 
 // bodyHash returns the hash for a canonicalisation and length, shared by all
@@ -111,9 +119,12 @@ func (v *Verifier) keyFetch(name string) *keyFetch {
 // than the options allow.
 func (v *Verifier) Ignored() int { return v.ignored }
 
-// Signatures returns how many signatures are being verified; with none the body
-// need not be written.
+// Signatures returns how many DKIM-Signatures are being verified.
 func (v *Verifier) Signatures() int { return len(v.sigs) }
+
+// NeedsBody reports whether any signature, those of ARC included, wants the body
+// hashed; if not, it need not be written.
+func (v *Verifier) NeedsBody() bool { return len(v.bodies) > 0 }
 
 // Start looks up the keys side by side, without waiting. The lookups end with
 // ctx, Finish or Close. Without Start, Finish looks them up.
@@ -151,9 +162,6 @@ func (v *Verifier) Write(p []byte) (int, error) {
 // signature in the order of the header. It blocks for lookups only; ctx bounds
 // those that Start did not begin. It returns nil for an unsigned message.
 func (v *Verifier) Finish(ctx context.Context) []Result {
-	if len(v.sigs) == 0 {
-		return nil
-	}
 	if len(v.keys) == 1 && !v.keys[0].started {
 		v.keys[0].started = true
 		v.keys[0].run(ctx, v.opts.Lookup, v.opts.Keys)
@@ -164,6 +172,9 @@ func (v *Verifier) Finish(ctx context.Context) []Result {
 	v.Close()
 	for _, b := range v.bodies {
 		b.Sum()
+	}
+	if len(v.sigs) == 0 {
+		return nil
 	}
 	results := make([]Result, len(v.sigs))
 	for i, s := range v.sigs {
@@ -178,9 +189,15 @@ func (v *Verifier) Finish(ctx context.Context) []Result {
 // judge decides a well-formed signature, the most lasting problem first.
 func (v *Verifier) judge(s *signature) {
 	r := &s.res
-	r.GotBodyHash = s.body.sum[:]
+	if s.body != nil {
+		r.GotBodyHash = s.body.sum[:]
+		if r.BodyLength >= 0 {
+			r.BodyBeyond = max(0, s.body.seen-r.BodyLength)
+		}
+	}
 	k := s.key.record
 	why := s.key.why
+	r.KeyText, r.KeyErr = s.key.text, s.key.err
 	if k != nil {
 		r.KeyBits, r.Weak, r.Testing = k.Bits, !s.ed && k.Bits < goodRSABits, k.Testing
 		why = k.admits(s)
@@ -188,9 +205,9 @@ func (v *Verifier) judge(s *signature) {
 	switch {
 	case why != nil && why.status == PermError:
 		r.set(why.status, why.reason, why.detail)
-	case r.BodyLength > s.body.seen:
+	case s.body != nil && r.BodyLength > s.body.seen:
 		r.set(PermError, ReasonLengthTag, "the signed body is longer than the body")
-	case !bytes.Equal(r.WantBodyHash, r.GotBodyHash):
+	case s.body != nil && !bytes.Equal(r.WantBodyHash, r.GotBodyHash):
 		v.fail(s, ReasonBodyMismatch, "the body was changed")
 	case why != nil:
 		r.set(why.status, why.reason, why.detail)
@@ -220,8 +237,15 @@ func (v *Verifier) fail(s *signature, why Reason, detail string) {
 func (v *Verifier) digest(s *signature) [sha256.Size]byte {
 	buf := v.scratch[:0]
 	block := v.head.block
+	for _, i := range s.covered {
+		f := &v.head.fields[i]
+		buf = AppendField(buf, block[f.start:f.end], Relaxed)
+	}
+	// A signature never covers itself, whatever h= says (RFC 6376 §3.7).
+	v.mark++
+	v.head.fields[s.at].mark = v.mark
 	for _, name := range s.res.SignedHeaders {
-		if f := v.head.pick(name, s.bit); f != nil {
+		if f := v.head.pick(name, v.mark); f != nil {
 			buf = AppendField(buf, block[f.start:f.end], s.res.HeaderCanon)
 		}
 	}

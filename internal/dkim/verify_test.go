@@ -18,7 +18,7 @@ import (
 // before b= are free.
 func custom(t *testing.T, tags, header, body string) []byte {
 	t.Helper()
-	probe := parseSignature([]byte("DKIM-Signature: "+tags), newField([]byte("DKIM-Signature: "+tags), 0, 16+len(tags)), time.Time{})
+	probe := parseSignature(KindDKIM, []byte("DKIM-Signature: "+tags), newField([]byte("DKIM-Signature: "+tags), 0, 16+len(tags)), time.Time{})
 	b := newBodyHash(probe.res.BodyCanon, probe.res.BodyLength)
 	b.Write([]byte(body))
 	sum := b.Sum()
