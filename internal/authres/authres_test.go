@@ -97,7 +97,9 @@ func TestParse(t *testing.T) {
 		{"no result", "a; spf", ErrSyntax.Error()},
 		{"open comment", "a; spf=pass (", ErrSyntax.Error()},
 		{"open quote", `a; spf=pass x.y="`, ErrSyntax.Error()},
-		{"no property", "a; spf=pass smtp=x", ErrSyntax.Error()},
+		{"no property", "a; spf=pass smtp", ErrSyntax.Error()},
+		{"what no property is", "a 1; dmarc=pass action=none header.from=example.com;spf=pass x=\"y\"", "a; dmarc=pass header.from=example.com; spf=pass"},
+		{"long comment", "a; spf=pass (" + strings.Repeat("c", 600) + ")", "a; spf=pass (" + strings.Repeat("c", 512) + ")"},
 		{"deep comment", "a; spf=pass " + strings.Repeat("(", 20) + strings.Repeat(")", 20), ErrBudget.Error()},
 		{"many results", "a" + strings.Repeat("; spf=pass", 65), ErrBudget.Error()},
 		{"many properties", "a; spf=pass" + strings.Repeat(" a.b=c", 33), ErrBudget.Error()},
@@ -115,6 +117,44 @@ func TestParse(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// RFC 8617 Appendix B, and what the three largest sealers write.
+func TestParseARC(t *testing.T) {
+	tests := []struct {
+		value string
+		want  int // instance
+		dmarc string
+		err   error
+	}{
+		{" i=1; lists.example.org;\r\n spf=pass smtp.mfrom=jqd@d1.example;\r\n dkim=pass (512-bit key) header.i=@d1.example;\r\n dmarc=pass", 1, "pass", nil},
+		{"i=2; mx.google.com;\r\n       dkim=pass header.i=@example.com header.s=s1 header.b=\"AbC/d+ef\";\r\n       arc=pass (i=1 spf=pass spfdomain=example.com dkim=pass dkdomain=example.com dmarc=pass fromdomain=example.com);\r\n       spf=pass (google.com: domain of x@example.com designates 192.0.2.1 as permitted sender) smtp.mailfrom=x@example.com;\r\n       dmarc=pass (p=REJECT sp=REJECT dis=NONE) header.from=example.com", 2, "pass", nil},
+		{"i=1; mx.microsoft.com 1; spf=pass smtp.mailfrom=example.com; dmarc=pass action=none header.from=example.com; dkim=pass header.d=example.com; arc=none", 1, "pass", nil},
+		{"i=1; mail.protonmail.ch; dmarc=fail (p=none dis=none) header.from=example.com; spf=none smtp.helo=x", 1, "fail", nil},
+		{"(c) I (c) = (c) 50 (c) ; a; none", 50, "", nil},
+		{"i=1; ;; rubbish", 1, "", ErrSyntax},
+		{"i=51; a; none", 0, "", ErrInstance},
+		{"i=0; a; none", 0, "", ErrInstance},
+		{"i=; a; none", 0, "", ErrInstance},
+		{"i=+1; a; none", 0, "", ErrInstance},
+		{"i=001; a; none", 0, "", ErrInstance},
+		{"i=1 a; none", 0, "", ErrInstance},
+		{"a; i=1; none", 0, "", ErrInstance},
+		{"a; none", 0, "", ErrInstance},
+		{"", 0, "", ErrInstance},
+	}
+	for _, tt := range tests {
+		n, h, err := ParseARC(tt.value)
+		dmarc := ""
+		for _, r := range h.Results {
+			if r.Method == "dmarc" {
+				dmarc = r.Value
+			}
+		}
+		if n != tt.want || err != tt.err || dmarc != tt.dmarc {
+			t.Errorf("%q: instance %d, dmarc %q, %v", tt.value, n, dmarc, err)
+		}
 	}
 }
 
@@ -175,6 +215,10 @@ func FuzzParse(f *testing.F) {
 		again, err := Parse(field[len(FieldName)+1:])
 		if diff := cmp.Diff(h, again); err != nil || diff != "" {
 			t.Errorf("%q writes %q: %v\n%s", value, field, err, diff)
+		}
+		sealed := string(h.AppendARC(nil, 7))
+		if n, again, err := ParseARC(sealed[len(ARCFieldName)+1:]); n != 7 || err != nil || !cmp.Equal(h, again) {
+			t.Errorf("%q seals as %q: %d, %v", value, sealed, n, err)
 		}
 		if !Claims(field[len(FieldName)+1:], h.ServerID) {
 			t.Errorf("%q does not claim its own name", field)

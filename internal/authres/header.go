@@ -1,6 +1,7 @@
 package authres
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -8,6 +9,8 @@ import (
 const (
 	// FieldName is the name of the header field.
 	FieldName = "Authentication-Results"
+	// ARCFieldName is the name of the field that ARC keeps it in.
+	ARCFieldName = "ARC-Authentication-Results"
 
 	maxField   = 16 << 10
 	maxResults = 64
@@ -131,6 +134,18 @@ func commonPrefix(a, b string) int {
 // left out; longer text than 512 octets is cut.
 func (h Header) Append(dst []byte) []byte {
 	w := writer{buf: append(dst, FieldName+":"...), col: len(FieldName) + 1}
+	return h.append(w)
+}
+
+// AppendARC appends an ARC-Authentication-Results field of an instance, 1 to 50,
+// that says the same (RFC 8617 §4.1.1).
+func (h Header) AppendARC(dst []byte, instance int) []byte {
+	w := writer{buf: append(dst, ARCFieldName+":"...), col: len(ARCFieldName) + 1}
+	w.item("i="+strconv.Itoa(instance)+";", false)
+	return h.append(w)
+}
+
+func (h Header) append(w writer) []byte {
 	w.item(quoteValue(clean(h.ServerID)), false)
 	written := 0
 	for _, r := range h.Results[:min(len(h.Results), maxResults)] {

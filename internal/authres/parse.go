@@ -2,6 +2,7 @@ package authres
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,6 +14,9 @@ var (
 	ErrVersion = errors.New("authres: unknown version of Authentication-Results")
 	// ErrBudget means that a field is over the limits of this package.
 	ErrBudget = errors.New("authres: Authentication-Results too long")
+	// ErrInstance means that an ARC-Authentication-Results does not start with its
+	// instance.
+	ErrInstance = errors.New("authres: no instance of 1 to 50 at the start of ARC-Authentication-Results")
 )
 
 // Parse reads the value of an Authentication-Results field, that is everything
@@ -31,6 +35,34 @@ func Parse(value string) (Header, error) {
 		return Header{}, p.err
 	}
 	return h, nil
+}
+
+// ParseARC reads the value of an ARC-Authentication-Results field (RFC 8617
+// §4.1.1). instance is 0 when the field does not start with an instance of 1 to 50,
+// and then the error says so; with an instance the error is one of Parse about what
+// follows it.
+func ParseARC(value string) (instance int, h Header, err error) {
+	p := parser{s: value[:min(len(value), maxField)]}
+	p.cfws()
+	if p.pos < len(p.s) && p.s[p.pos]|0x20 == 'i' {
+		p.pos++
+		if p.take('=') {
+			p.cfws()
+			digits := p.until(" \t\r\n;(")
+			n, err := strconv.ParseUint(digits, 10, 8) // no sign
+			if err != nil {
+				n = 0
+			}
+			if p.take(';') && p.err == nil && len(digits) <= 2 && n >= 1 && n <= 50 {
+				instance = int(n)
+			}
+		}
+	}
+	if instance == 0 {
+		return 0, Header{}, ErrInstance
+	}
+	h, err = Parse(value[p.pos:])
+	return instance, h, err
 }
 
 // Claims reports whether a field that came from outside would be taken for one of
@@ -148,14 +180,15 @@ func (p *parser) result(method string) Result {
 	}
 	p.cfws()
 	r.Value = p.keyword()
-	r.Comment = p.text(p.cfws())
+	r.Comment = p.comments()
 	for p.err == nil && p.pos < len(p.s) && p.peek() != ';' {
 		p.property(&r)
 	}
 	return r
 }
 
-// property reads reason=value or ptype.property=value.
+// property reads reason=value or ptype.property=value. Something else with a value
+// is passed over: the largest of providers writes action=none.
 func (p *parser) property(r *Result) {
 	word := p.keyword()
 	if word == "reason" && p.take('=') {
@@ -165,7 +198,12 @@ func (p *parser) property(r *Result) {
 		return
 	}
 	if !p.take('.') {
-		p.fail(ErrSyntax)
+		if !p.take('=') {
+			p.fail(ErrSyntax)
+		}
+		p.cfws()
+		p.text(p.value())
+		p.cfws()
 		return
 	}
 	p.cfws()
@@ -238,6 +276,16 @@ func (p *parser) quoted() string {
 	}
 	p.fail(ErrSyntax)
 	return ""
+}
+
+// comments reads the first of the comments that follow; a long one is cut, as
+// what people are told decides nothing.
+func (p *parser) comments() string {
+	c := clean(p.cfws())
+	if !utf8.ValidString(c) {
+		p.fail(ErrSyntax)
+	}
+	return c
 }
 
 // cfws skips white space and comments and returns the content of the first

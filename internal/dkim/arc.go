@@ -1,5 +1,10 @@
 package dkim
 
+import (
+	"crypto/sha256"
+	"hash"
+)
+
 // What ARC needs of DKIM. RFC 8617 defines its two signature fields by their
 // differences from DKIM-Signature, and a forwarded message has both kinds: they
 // are verified together, so that the body is hashed once and a key asked for once.
@@ -54,23 +59,36 @@ func (v *Verifier) ParseARC(kind Kind, place int) *ARCSignature {
 	return &ARCSignature{*v.parse(kind, place)}
 }
 
-// Arrange sees to it that key and body hash of a will be there: it is to be called
-// before Start and before the body is written. covered are the places of the
-// fields that a seal covers, in their order and without the seal itself (RFC 8617
-// §5.1.1); it is nil for an ARC-Message-Signature.
-func (v *Verifier) Arrange(a *ARCSignature, covered []int) {
-	a.s.covered = covered
-	v.arrange(&a.s)
+// Arrange sees to it that key and body hash of a will be there. It is to be called
+// before Start and before the body is written.
+func (v *Verifier) Arrange(a *ARCSignature) { v.arrange(&a.s) }
+
+// AppendRelaxed appends the relaxed form of the header field at a place to dst.
+func (v *Verifier) AppendRelaxed(dst []byte, place int) []byte {
+	f := &v.head.fields[place]
+	return AppendField(dst, v.head.block[f.start:f.end], Relaxed)
 }
 
 // Judge verifies a, which was arranged. It is to be called after Finish and does
-// not block.
-func (v *Verifier) Judge(a *ARCSignature) *Result {
+// not block. sealed, for an ARC-Seal only, is a SHA-256 that was given the fields
+// that the seal covers, in relaxed form, without the seal itself (RFC 8617
+// §5.1.1); it is used up.
+func (v *Verifier) Judge(a *ARCSignature, sealed hash.Hash) *Result {
 	if !a.s.settled {
+		a.s.sealed = sealed
 		v.judge(&a.s)
 		a.s.settled = true
 	}
 	return &a.s.res
+}
+
+// sealDigest adds the seal without its b= to what it covers.
+func (v *Verifier) sealDigest(s *signature) (sum [sha256.Size]byte) {
+	buf := AppendField(v.scratch[:0], v.withoutSignature(s), Relaxed)
+	s.sealed.Write(buf[:len(buf)-len(crlf)])
+	s.sealed.Sum(sum[:0])
+	v.scratch = buf
+	return sum
 }
 
 // arcTag reads a tag that the fields of ARC have otherwise than DKIM-Signature.
@@ -101,7 +119,12 @@ func (s *signature) arcTag(t tag) (bit int, ours bool, wrong *verdict) {
 		if s.kind == KindSeal {
 			return 0, true, perm(ReasonSyntax, "a seal may not list header fields")
 		}
-	case "bh", "c", "l", "q", "x":
+	case "l":
+		if s.kind == KindMessage {
+			return 0, true, perm(ReasonLengthTag, "the signature leaves the end of the body open")
+		}
+		return 0, true, nil
+	case "bh", "c", "q", "x":
 		return 0, s.kind == KindSeal, nil // a seal has none of them, and covers no body
 	}
 	return 0, false, nil

@@ -77,16 +77,9 @@ var (
 // the body that will be sent. Lines are shorter than 78 columns. An error means
 // that nothing was signed. It does not block, unless a Signer does.
 func Sign(header []byte, bodyHash [sha256.Size]byte, keys []Key, opts SignOptions) ([]byte, error) {
-	h := indexHeader(header)
-	names, err := selectNames(&h, opts)
+	names, data, err := SelectHeaders(header, opts)
 	if err != nil {
 		return nil, err
-	}
-	var data []byte
-	for _, name := range names {
-		if f := h.pick(name, 1); f != nil {
-			data = AppendField(data, header[f.start:f.end], Relaxed)
-		}
 	}
 	var out []byte
 	for _, k := range keys {
@@ -97,6 +90,21 @@ func Sign(header []byte, bodyHash [sha256.Size]byte, keys []Key, opts SignOption
 		out = append(out, field...)
 	}
 	return out, nil
+}
+
+// SelectHeaders returns what a signature of header is to list in h=, and those
+// fields in relaxed form, as a SignedField wants them.
+func SelectHeaders(header []byte, opts SignOptions) (names []string, data []byte, err error) {
+	h := indexHeader(header)
+	if names, err = selectNames(&h, opts); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		if f := h.pick(name, 1); f != nil {
+			data = AppendField(data, header[f.start:f.end], Relaxed)
+		}
+	}
+	return names, data, nil
 }
 
 // selectNames makes the h= list: each name as often as it occurs, oversigned ones
@@ -139,6 +147,36 @@ func selectNames(h *headerIndex, opts SignOptions) ([]string, error) {
 }
 
 func signWith(k Key, data []byte, names []string, bodyHash [sha256.Size]byte, opts SignOptions) ([]byte, error) {
+	f := SignedField{Name: fieldName, First: "v=1;", Headers: names, BodyHash: bodyHash, Data: data}
+	if opts.Identity != "" {
+		domain, _ := aLabels([]byte(k.Domain))
+		if err := checkIdentity(opts.Identity, domain); err != nil {
+			return nil, err
+		}
+		f.Tags = append(f.Tags, "i="+opts.Identity+";")
+	}
+	if !opts.Now.IsZero() {
+		f.Tags = append(f.Tags, "t="+strconv.FormatInt(opts.Now.Unix(), 10)+";")
+		if opts.Expiry > 0 {
+			f.Tags = append(f.Tags, "x="+strconv.FormatInt(opts.Now.Add(opts.Expiry).Unix(), 10)+";")
+		}
+	}
+	return f.Sign(k)
+}
+
+// SignedField is a signature field to be made, of DKIM or of ARC: relaxed, with
+// SHA-256, never with l=.
+type SignedField struct {
+	Name     string            // DKIM-Signature, ARC-Message-Signature or ARC-Seal
+	First    string            // the first tag, with its semicolon
+	Tags     []string          // what comes after a=, c=, d= and s=, each with its semicolon
+	Headers  []string          // h=; nil for a seal, which has neither c=, h= nor bh=
+	BodyHash [sha256.Size]byte // bh=
+	Data     []byte            // the covered header fields in relaxed form, each with its CRLF
+}
+
+// Sign returns the whole field, folded and ending in CRLF.
+func (f *SignedField) Sign(k Key) ([]byte, error) {
 	domain, ok1 := aLabels([]byte(k.Domain))
 	selector, ok2 := aLabels([]byte(k.Selector))
 	if !ok1 || !ok2 {
@@ -148,29 +186,24 @@ func signWith(k Key, data []byte, names []string, bodyHash [sha256.Size]byte, op
 	if err != nil {
 		return nil, err
 	}
-	w := folder{buf: []byte(fieldName + ":")}
+	w := folder{buf: []byte(f.Name + ":")}
 	w.col = len(w.buf)
-	w.tag("v=1;")
+	w.tag(f.First)
 	w.tag("a=" + algorithm + ";")
-	w.tag("c=relaxed/relaxed;")
+	if f.Headers != nil {
+		w.tag("c=relaxed/relaxed;")
+	}
 	w.tag("d=" + domain + ";")
 	w.tag("s=" + selector + ";")
-	if opts.Identity != "" {
-		if err := checkIdentity(opts.Identity, domain); err != nil {
-			return nil, err
-		}
-		w.tag("i=" + opts.Identity + ";")
+	for _, t := range f.Tags {
+		w.tag(t)
 	}
-	if !opts.Now.IsZero() {
-		w.tag("t=" + strconv.FormatInt(opts.Now.Unix(), 10) + ";")
-		if opts.Expiry > 0 {
-			w.tag("x=" + strconv.FormatInt(opts.Now.Add(opts.Expiry).Unix(), 10) + ";")
-		}
+	if f.Headers != nil {
+		w.names(f.Headers)
+		w.tag("bh=" + base64.StdEncoding.EncodeToString(f.BodyHash[:]) + ";")
 	}
-	w.names(names)
-	w.tag("bh=" + base64.StdEncoding.EncodeToString(bodyHash[:]) + ";")
 	w.tag("b=")
-	input := AppendField(slices.Clip(data), w.buf, Relaxed)
+	input := AppendField(slices.Clip(f.Data), w.buf, Relaxed)
 	digest := sha256.Sum256(input[:len(input)-len(crlf)])
 	var hash crypto.Hash // RFC 8463 §3: Ed25519 signs the digest itself
 	if algorithm == "rsa-sha256" {

@@ -3,6 +3,7 @@ package dkim
 import (
 	"bytes"
 	"encoding/base64"
+	"hash"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type signature struct {
 	settled bool
 	body    *BodyHash // nil for an ARC-Seal
 	key     *keyFetch
-	covered []int // of an ARC-Seal: the fields that it seals, in order, without itself
+	sealed  hash.Hash // of an ARC-Seal: what it covers, without itself
 }
 
 // required tags of RFC 6376 §3.5, as bits.

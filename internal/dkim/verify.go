@@ -235,12 +235,11 @@ func (v *Verifier) fail(s *signature, why Reason, detail string) {
 // digest hashes the signed fields and the signature field without the value of
 // b= (RFC 6376 §3.7).
 func (v *Verifier) digest(s *signature) [sha256.Size]byte {
+	if s.kind == KindSeal {
+		return v.sealDigest(s)
+	}
 	buf := v.scratch[:0]
 	block := v.head.block
-	for _, i := range s.covered {
-		f := &v.head.fields[i]
-		buf = AppendField(buf, block[f.start:f.end], Relaxed)
-	}
 	// A signature never covers itself, whatever h= says (RFC 6376 §3.7).
 	v.mark++
 	v.head.fields[s.at].mark = v.mark
@@ -249,12 +248,16 @@ func (v *Verifier) digest(s *signature) [sha256.Size]byte {
 			buf = AppendField(buf, block[f.start:f.end], s.res.HeaderCanon)
 		}
 	}
-	own := make([]byte, 0, s.field.end-s.field.start)
-	own = append(own, block[s.field.start:s.bStart]...)
-	own = append(own, block[s.bEnd:s.field.end]...)
-	buf = AppendField(buf, own, s.res.HeaderCanon)
+	buf = AppendField(buf, v.withoutSignature(s), s.res.HeaderCanon)
 	v.scratch = buf
 	return sha256.Sum256(buf[:len(buf)-len(crlf)])
+}
+
+// withoutSignature returns the signature field without the value of its b=.
+func (v *Verifier) withoutSignature(s *signature) []byte {
+	own := make([]byte, 0, s.field.end-s.field.start)
+	own = append(own, v.head.block[s.field.start:s.bStart]...)
+	return append(own, v.head.block[s.bEnd:s.field.end]...)
 }
 
 // Verify verifies a whole message held in memory. It blocks for the lookups.
