@@ -67,6 +67,7 @@ var (
 	errNoFrom     = errors.New("dkim: the message has no From field to sign")
 	errTooMany    = errors.New("dkim: too many header fields to sign")
 	errIdentity   = errors.New("dkim: the identity is not within the signing domain")
+	errContinued  = errors.New("dkim: the header begins with a continuation line, which would become part of the signature")
 	errKeyName    = errors.New("dkim: domain or selector is not a domain name")
 	errKeyTooWeak = errors.New("dkim: signing keys are RSA of 1024 to 8192 bits, or Ed25519")
 )
@@ -95,6 +96,9 @@ func Sign(header []byte, bodyHash [sha256.Size]byte, keys []Key, opts SignOption
 // SelectHeaders returns what a signature of header is to list in h=, and those
 // fields in relaxed form, as a SignedField wants them.
 func SelectHeaders(header []byte, opts SignOptions) (names []string, data []byte, err error) {
+	if len(header) > 0 && (header[0] == ' ' || header[0] == '\t') {
+		return nil, nil, errContinued
+	}
 	h := indexHeader(header)
 	if names, err = selectNames(&h, opts); err != nil {
 		return nil, nil, err

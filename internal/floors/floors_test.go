@@ -25,7 +25,7 @@ var floors = []struct {
 	{"domain", []string{"mail", "mailbox", "finding"}},
 	{"state", []string{"blob", "store", "directory", "trace"}},
 	{"engines", []string{"blob/record", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest"}},
-	{"judgement", []string{"spf", "dkim", "dmarc", "iprev", "helo", "dnsbl", "zone", "milter", "scan"}},
+	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "zone", "milter", "scan"}},
 	{"decision", []string{"policy"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"filing", "intake", "route", "relay", "queue", "rescue"}},
@@ -57,6 +57,7 @@ var exceptions = map[string]string{
 	"filing ← intake":           "intake carries out what filing decides",
 	"dkim ← zone":               "the records to publish hold keys",
 	"milter ← scan":             "a milter is one kind of scanner",
+	"dkim ← arc":                "RFC 8617 defines ARC's signatures by their differences from DKIM's",
 }
 
 // imports lists, for each package of the house, what its product code imports of
