@@ -20,6 +20,9 @@
 // different pair of canonicalisation and length. Header fields are never copied
 // or reparsed: signatures are computed from offsets into the header block.
 //
+// Result.Facts tells in words what was seen. The two signature fields of ARC are
+// verified by the same Verifier, for package arc.
+//
 // # Judgement beyond the standard
 //
 //   - l= lets anyone append to a signed message, so a signature that carries it

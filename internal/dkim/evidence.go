@@ -13,7 +13,7 @@ const maxEvidence = 1000
 // Facts tells what was seen of the signature, in pairs of what and seen, in
 // English: the same order always, and nothing that the signature did not get far
 // enough to give. now is when the message came; zero leaves ages out. Text from the
-// message or the DNS is printable ASCII and at most 1,000 octets long.
+// message or the DNS is made printable, and cut after 1,000 octets.
 func (r *Result) Facts(now time.Time) []string {
 	f := make([]string, 0, 24)
 	add := func(what, seen string) {
