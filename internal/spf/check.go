@@ -188,7 +188,7 @@ func (e *evaluation) fetch(domain string, depth int) (text string, status Status
 func (e *evaluation) redirect(t *Term, domain string, depth int) decision {
 	step := Step{Depth: depth, Domain: domain, Term: t.Text}
 	d := decision{domain: domain, term: t, status: PermError}
-	err := e.count()
+	err := e.count(&step)
 	target, ok := "", false
 	if err == nil {
 		step.Target, ok = e.target(t, domain)
@@ -219,20 +219,23 @@ func (e *evaluation) fail(err error) {
 }
 
 // count takes one look-up from the budget (§4.6.4).
-func (e *evaluation) count() error {
+func (e *evaluation) count(step *Step) error {
 	if e.res.Lookups == MaxLookups {
 		return ErrTooManyLookups
 	}
 	e.res.Lookups++
+	step.Lookup = uint8(e.res.Lookups)
 	return nil
 }
 
 // void takes one void look-up from the budget when the answer is empty (§4.6.4).
-func (e *evaluation) void(s resolver.State) error {
-	if s == resolver.Found {
+func (e *evaluation) void(step *Step) error {
+	if step.State == resolver.Found {
 		return nil
 	}
-	if e.res.VoidLookups++; e.res.VoidLookups > MaxVoidLookups {
+	e.res.VoidLookups++
+	step.Void = uint8(e.res.VoidLookups)
+	if e.res.VoidLookups > MaxVoidLookups {
 		return ErrTooManyVoid
 	}
 	return nil

@@ -30,7 +30,7 @@ func (e *evaluation) lookingUp(t *Term, domain string, depth int) (matched bool,
 	e.res.Steps = append(e.res.Steps, Step{Depth: depth, Domain: domain, Term: t.Text})
 	at := len(e.res.Steps) - 1 // an include grows the list, so no pointer is kept
 	step := Step{Depth: depth, Domain: domain, Term: t.Text}
-	if err = e.count(); err == nil {
+	if err = e.count(&step); err == nil {
 		ok := false
 		if step.Target, ok = e.target(t, domain); ok {
 			switch t.Kind {
@@ -135,7 +135,7 @@ func (e *evaluation) a(t *Term, step *Step) (bool, error) {
 		return false, err
 	}
 	step.State, step.Addrs = ans.State, ans.Records
-	return e.covers(t, ans.Records), e.void(ans.State)
+	return e.covers(t, ans.Records), e.void(step)
 }
 
 // mx (§5.4).
@@ -146,7 +146,7 @@ func (e *evaluation) mx(t *Term, step *Step) (bool, error) {
 	}
 	e.res.Authentic = e.res.Authentic && ans.Authentic
 	step.State = ans.State
-	if err := e.void(ans.State); err != nil {
+	if err := e.void(step); err != nil {
 		return false, err
 	}
 	if len(ans.Records) > MaxNames {
@@ -180,7 +180,7 @@ func (e *evaluation) exists(step *Step) (bool, error) {
 	}
 	e.res.Authentic = e.res.Authentic && ans.Authentic
 	step.State, step.Addrs = ans.State, ans.Records
-	return ans.State == resolver.Found, e.void(ans.State)
+	return ans.State == resolver.Found, e.void(step)
 }
 
 // reverse is what the reverse zone says of the client.
@@ -223,7 +223,7 @@ func (e *evaluation) ptr(step *Step) (bool, error) {
 		return false, nil
 	}
 	if asked {
-		if err := e.void(r.state); err != nil {
+		if err := e.void(step); err != nil {
 			return false, err
 		}
 	}

@@ -109,6 +109,8 @@ type Step struct {
 	Term    string         // as written; empty when the step is the fetching of the record itself
 	Target  string         // the name that was looked up, macros expanded; empty without look-up
 	Outcome Outcome        //
+	Lookup  uint8          // which one of MaxLookups it was; 0 when it counts for none
+	Void    uint8          // which one of MaxVoidLookups it was, or one more; 0 when it was not void
 	State   resolver.State // of the answer; 0 without one
 	Texts   []string       // the SPF records found; for mx the hosts, for ptr the reverse names
 	Addrs   []netip.Addr   // the addresses found; for mx those of the last host looked at

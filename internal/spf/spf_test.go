@@ -236,6 +236,55 @@ la.big.example -all: match
 	}
 }
 
+// What a person reads: records, terms below them, includes below those.
+func TestTree(t *testing.T) {
+	t.Parallel()
+	zone := appendixA()
+	zone["example.com"] = append(zone["example.com"], "TXT v=spf1 ip4:10.9.9.9 mx -all")
+	zone["big.example"] = []string{"TXT v=spf1 include:example.com a:gone.example redirect=la.big.example"}
+	zone["la.big.example"] = []string{"TXT v=spf1 ptr exists:%{ir}.list.example -all"}
+	zone["two.example"] = []string{"TXT v=spf1 -all", "TXT v=spf1 \x07\xff" + strings.Repeat("a", 2000)}
+	zone["slow.example"] = []string{"FAIL timeout"}
+	zone["loop.example"] = []string{"TXT v=spf1 include:loop.example ?all"}
+	for _, tc := range []struct{ from, want string }{
+		{"big.example", `
+fail for mailfrom x@big.example: -all of la.big.example; 6 of 10 look-ups, 2 of 2 void
+  big.example: "v=spf1 include:example.com a:gone.example redirect=la.big.example"
+    include:example.com [look-up 1]: no match
+      example.com: "v=spf1 ip4:10.9.9.9 mx -all"
+        mx → example.com [look-up 2]: no match (mail-a.example.com mail-b.example.com; 192.0.2.130)
+        -all: match
+    a:gone.example [look-up 3] [void 1]: no match (nxdomain)
+    redirect=la.big.example [look-up 4]: match
+  la.big.example: "v=spf1 ptr exists:%{ir}.list.example -all"
+    ptr → la.big.example [look-up 5]: no match (amy.example.com)
+    exists:%{ir}.list.example → 65.2.0.192.list.example [look-up 6] [void 2]: no match (nxdomain)
+    -all: match
+`},
+		{"two.example", `
+permerror for mailfrom x@two.example: two.example: more than one SPF record; 0 of 10 look-ups, 0 of 2 void
+  two.example: "v=spf1 -all" and "v=spf1 ??` + strings.Repeat("a", 991) + `…": more than one SPF record
+`},
+		{"gone.example", `
+none for mailfrom x@gone.example: no record; 0 of 10 look-ups, 0 of 2 void
+  gone.example: no SPF record (nxdomain)
+`},
+	} {
+		res := Check(t.Context(), zone, Args{IP: netip.MustParseAddr("192.0.2.65"), MailFrom: Sender{"x", tc.from}})
+		if got := "\n" + strings.Join(res.Tree(), "\n") + "\n"; got != tc.want {
+			t.Errorf("got%swant%s", got, tc.want)
+		}
+	}
+	res := Check(t.Context(), zone, Args{IP: netip.MustParseAddr("192.0.2.65"), MailFrom: Sender{"x", "loop.example"}})
+	if got := res.Tree(); len(got) != 23 || !strings.HasSuffix(got[21], `loop.example: "v=spf1 include:loop.example ?all"`) || !strings.HasSuffix(got[22], "error (more than 10 DNS look-ups)") {
+		t.Errorf("a loop:\n%s", strings.Join(got, "\n"))
+	}
+	res = Check(t.Context(), zone, Args{IP: netip.MustParseAddr("192.0.2.65"), MailFrom: Sender{"x", "slow.example"}})
+	if got := res.Tree(); len(got) != 2 || !strings.HasPrefix(got[1], "  slow.example: ") {
+		t.Errorf("a time-out:\n%s", strings.Join(got, "\n"))
+	}
+}
+
 // tree prints the evidence, one step a line.
 func tree(res Result) string {
 	var b strings.Builder
