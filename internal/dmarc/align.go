@@ -98,7 +98,7 @@ func (e *evaluation) relaxed(ctx context.Context, r *Result, domain addr.Domain)
 	}
 	if r.Org == "" {
 		p := e.walk(ctx, r.Author)
-		if p.failed {
+		if p.err != nil {
 			return AlignmentUnknown, ""
 		}
 		r.Org = p.org
@@ -108,7 +108,7 @@ func (e *evaluation) relaxed(ctx context.Context, r *Result, domain addr.Domain)
 	}
 	p := e.walk(ctx, domain)
 	switch {
-	case p.failed:
+	case p.err != nil:
 		return AlignmentUnknown, ""
 	case p.org == r.Org:
 		return Aligned, p.org

@@ -78,9 +78,11 @@ type Result struct {
 	// for a message that fails.
 	Policy    Policy
 	PolicyTag string
-	// Record applies to the author domain and was found at RecordDomain; nil if none.
+	// Record applies to the author domain and was found at RecordDomain, where it
+	// reads RecordText; nil if none.
 	Record       *Record
 	RecordDomain addr.Domain
+	RecordText   string
 	// Org is the Organizational Domain of Author, "" if it was not needed.
 	Org addr.Domain
 	// Identifiers are the domains whose alignment was judged: the authenticated
@@ -89,8 +91,12 @@ type Result struct {
 	// SPFAligned and DKIMAligned tell which mechanism passed for an aligned domain,
 	// as aggregate reports want it.
 	SPFAligned, DKIMAligned bool
-	// Queries counts the DNS queries asked for the whole message.
+	// Queries counts the DNS queries asked for the whole message. Asked are the names
+	// whose policy records were looked for, in the order of asking; NameErr is why it
+	// could not be asked whether the author domain exists.
 	Queries int
+	Asked   []Query
+	NameErr error
 	// Others are the outcomes for further author domains, none of them stricter.
 	Others []Result
 }
@@ -102,7 +108,7 @@ func Evaluate(ctx context.Context, lookup Lookup, args Args) Result {
 	e.normalize()
 	if len(args.FromDomains) == 1 {
 		r := e.author(ctx, args.FromDomains[0])
-		r.Queries = e.queries
+		r.Queries, r.Asked = e.queries, e.known
 		return r
 	}
 	return e.authors(ctx)
@@ -168,7 +174,7 @@ func (e *evaluation) authors(ctx context.Context) Result {
 	if len(r.Others) == 0 {
 		r.Others = nil
 	}
-	r.Queries = e.queries
+	r.Queries, r.Asked = e.queries, e.known
 	return r
 }
 
@@ -235,29 +241,29 @@ func (e *evaluation) author(ctx context.Context, from string) Result {
 // discover finds the policy record (§4.10.1) and reports whether to go on.
 func (e *evaluation) discover(ctx context.Context, r *Result) bool {
 	f := e.record(ctx, r.Author)
-	if f.record == nil && !f.failed {
+	if f.Record == nil && f.Err == nil {
 		p := e.walk(ctx, r.Author)
 		r.Org, f = p.org, p.policy
-		f.failed = p.failed
+		f.Err = p.err
 	}
 	switch {
-	case f.failed:
+	case f.Err != nil:
 		r.Status, r.Reason = StatusTempError, ReasonLookup
 		return false
-	case f.record == nil:
+	case f.Record == nil:
 		r.Status, r.Reason = StatusNone, ReasonNoRecord
 		return false
 	}
-	r.Record, r.RecordDomain = f.record, f.domain
-	if f.record.Invalid {
+	r.Record, r.RecordDomain, r.RecordText = f.Record, f.Domain, f.Text
+	if f.Record.Invalid {
 		r.Status, r.Reason = StatusPermError, ReasonRecordInvalid
 		return false
 	}
-	r.Policy, r.PolicyTag = f.record.P, "p"
-	if f.domain != r.Author {
+	r.Policy, r.PolicyTag = f.Record.P, "p"
+	if f.Domain != r.Author {
 		r.PolicyTag = "sp"
-		if f.record.SP != Unset {
-			r.Policy = f.record.SP
+		if f.Record.SP != Unset {
+			r.Policy = f.Record.SP
 		}
 	}
 	return true
@@ -269,6 +275,7 @@ func (e *evaluation) decide(ctx context.Context, r *Result) {
 	if r.PolicyTag == "sp" && r.Record.NP != Unset && e.lookup.Exists != nil {
 		e.queries++
 		exists, err := e.lookup.Exists(ctx, string(r.Author))
+		r.NameErr = err
 		if err != nil && r.Record.NP != r.Policy {
 			r.Status, r.Reason = StatusTempError, ReasonLookup
 			return

@@ -95,8 +95,8 @@ func TestOrganizationalDomain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := walker{lookup: (&zone{records: tt.records}).lookup()}
 			p := w.walk(t.Context(), mustDomain(t, tt.start))
-			if string(p.org) != tt.org || string(p.policy.domain) != tt.policy || p.failed {
-				t.Errorf("got org %s, policy at %q", p.org, p.policy.domain)
+			if string(p.org) != tt.org || string(p.policy.Domain) != tt.policy || p.err != nil {
+				t.Errorf("got org %s, policy at %q", p.org, p.policy.Domain)
 			}
 		})
 	}

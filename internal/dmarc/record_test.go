@@ -104,10 +104,12 @@ func TestOnly(t *testing.T) {
 		{nil, Unset}, {[]string{a}, None}, {[]string{"v=spf1", b, "x"}, Reject}, {[]string{a, b}, Unset}, {slices.Repeat([]string{b}, 2), Unset},
 	} {
 		got := Unset
-		if r := only(tt.texts); r != nil {
-			got = r.P
+		var q Query
+		q.choose(tt.texts)
+		if q.Record != nil {
+			got = q.Record.P
 		}
-		if got != tt.want {
+		if got != tt.want || (q.Count == 1) != (q.Record != nil) {
 			t.Errorf("%s: %v, want %v", strings.Join(tt.texts, " | "), got, tt.want)
 		}
 	}

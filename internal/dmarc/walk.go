@@ -2,6 +2,7 @@ package dmarc
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"posta/internal/addr"
@@ -30,59 +31,63 @@ const (
 	maxWalkLabels = 7 // RFC 9989 §4.10: where the walk of a long name goes on
 )
 
-// found is what is known of _dmarc.domain.
-type found struct {
-	domain addr.Domain
-	record *Record // nil: there is none
-	failed bool    // it could not be asked
+// Query is what was seen of _dmarc.Domain.
+type Query struct {
+	Domain addr.Domain
+	Record *Record // the one policy record; nil: there is none
+	Text   string  // of it, or of the first of several
+	Count  int     // how many policy records there are; several count as none
+	Err    error   // why it could not be asked
 }
+
+// ErrTooMany means that a message would cost more than 64 queries.
+var ErrTooMany = errors.New("dmarc: the message asks for more than 64 queries")
 
 // walker asks for records, each name once.
 type walker struct {
 	lookup  Lookup
-	known   []found
+	known   []Query
 	queries int
 }
 
 // record returns the one valid DMARC record of domain, or none (§4.10 steps 2
 // and 6: several are none).
-func (w *walker) record(ctx context.Context, domain addr.Domain) found {
+func (w *walker) record(ctx context.Context, domain addr.Domain) Query {
 	for i := range w.known {
-		if w.known[i].domain == domain {
+		if w.known[i].Domain == domain {
 			return w.known[i]
 		}
 	}
-	f := found{domain: domain}
+	f := Query{Domain: domain}
 	if len(prefix)+len(domain) > addr.MaxDomain {
 		return f // no such name can exist, and no failure to ask for it matters
 	}
 	if w.queries >= maxQueries {
-		f.failed = true
+		f.Err = ErrTooMany
 		return f
 	}
 	w.queries++
 	texts, _, err := w.lookup.TXT(ctx, prefix+string(domain))
-	f.failed = err != nil
-	if err == nil {
-		f.record = only(texts)
+	if f.Err = err; err == nil {
+		f.choose(texts)
 	}
 	w.known = append(w.known, f)
 	return f
 }
 
-func only(texts []string) *Record {
-	var one *Record
+// choose takes the only policy record.
+func (q *Query) choose(texts []string) {
 	for _, text := range texts {
 		r, err := Parse(text)
 		if err != nil {
 			continue
 		}
-		if one != nil {
-			return nil
+		if q.Count++; q.Count == 1 {
+			q.Record, q.Text = r, text
+		} else {
+			q.Record = nil
 		}
-		one = r
 	}
-	return one
 }
 
 // next returns the target after domain in a tree walk: the parent, or seven
@@ -109,24 +114,24 @@ type place struct {
 	// policy is the record that applies to the starting point: its own, or that of
 	// its Organizational Domain, or that of its Public Suffix Domain. record is nil
 	// if there is none.
-	policy found
-	failed bool // a query failed; nothing else is known
+	policy Query
+	err    error // of a query that failed; nothing else is known
 }
 
 // walk performs the DNS Tree Walk from start and selects the Organizational
 // Domain (§4.10.2) and the policy record (§4.10.1).
 func (w *walker) walk(ctx context.Context, start addr.Domain) place {
-	var path []found // where records were, longest name first
+	var path []Query // where records were, longest name first
 	for at := start; at != ""; at = next(at) {
 		f := w.record(ctx, at)
-		if f.failed {
-			return place{failed: true}
+		if f.Err != nil {
+			return place{err: f.Err}
 		}
-		if f.record == nil {
+		if f.Record == nil {
 			continue
 		}
 		path = append(path, f)
-		if f.record.PSD != PSDUnknown {
+		if f.Record.PSD != PSDUnknown {
 			break
 		}
 	}
@@ -135,12 +140,12 @@ func (w *walker) walk(ctx context.Context, start addr.Domain) place {
 	}
 	// Only the last record can have psd=y or psd=n, as these end the walk.
 	p := place{policy: path[len(path)-1]}
-	p.org = p.policy.domain
-	if p.policy.record.PSD == PSDYes && p.org != start {
+	p.org = p.policy.Domain
+	if p.policy.Record.PSD == PSDYes && p.org != start {
 		p.org = lastLabels(start, p.org.Labels()+1)
 	}
 	for _, f := range path {
-		if f.domain == start || f.domain == p.org {
+		if f.Domain == start || f.Domain == p.org {
 			p.policy = f // the most preferred comes first on the path
 			break
 		}
