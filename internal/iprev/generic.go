@@ -1,7 +1,9 @@
 package iprev
 
 import (
+	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -29,18 +31,48 @@ func (k Kind) String() string {
 	return [...]string{"chosen", "static pool", "spells the address", "dynamic"}[min(k, Dynamic)]
 }
 
-// Words of provider names, whole: a run of letters between digits, hyphens and dots.
-var (
-	dynamicWords = words("adsl broadband cable catv cdma dhcp dial dialin dialup dip dsl dyn dynamic dynamicip dynip fbx gprs hfc kabel ppp pppoe pool umts vdsl xdsl")
-	staticWords  = words("estatica estatico fixed static staticip statik statisch")
-	// These are fit for a server too, so they count only beside a part of the address.
-	customerWords = words("client clients cpe cust customer customers home host ip nat res subs subscriber unassigned user users")
+// class is what a word of a name says. Words are whole: a run of letters between digits, hyphens and dots.
+type class uint8
+
+const (
+	noClass class = iota
+	// lineWord is fit for nothing but a customer's line. Beside a number it is enough, unless the host says that it is a mail
+	// server.
+	lineWord
+	// poolWord names groups of servers too, so it counts only in the host's own label, and there only beside a number.
+	poolWord
+	// staticWord says that the address is fixed.
+	staticWord
+	// customerWord is fit for a server, so it counts only beside a part of the address.
+	customerWord
+	// mailWord in the host's own label says that somebody chose it for a mail server. The address spelled beside it says
+	// otherwise.
+	mailWord
 )
 
-func words(s string) []string { return strings.Fields(s) } // sorted as written
+// classes are the words of CH-ID-04, after the table of rspamd's hfilter, in more languages.
+var classes = func() map[string]class {
+	m := map[string]class{}
+	for c, words := range map[class]string{
+		lineWord: "adsl bband broadband cable catv cdma cgn cgnat dhcp dial dialin dialup din dinamic dinamica dinamico dip docsis " +
+			"dsl dyn dynamic dynamicip dynamisch dynip fbx fttb ftth fttx gpon gprs hfc kabel modem ppp pppoe residential sdsl " +
+			"umts unallocated unassigned unused vdsl wimax xdsl",
+		poolWord:   "fiber fibra fibre lte mobile pool pools wifi wireless wlan",
+		staticWord: "estatica estatico fija fijo fix fixed static staticip statik statisch",
+		customerWord: "client clients cpe cust customer customers home host hosts ip ipv nat node res rev reverse subs subscriber " +
+			"subscribers user users",
+		mailWord: "correo email imap in mail mailer mailers mailgw mailhost mailhub mailout mails mda mout msa mta mtas mx mxout " +
+			"newsletter out outbound post poczta relay send sender smarthost smtp smtpout spamfilter webmail",
+	} {
+		for w := range strings.FieldsSeq(words) {
+			m[w] = c
+		}
+	}
+	return m
+}()
 
 // Generic judges a name, as Check gives it, and says in English what it saw. Only what stands left of the registrable domain
-// counts for words: mail.cable-company.example chose its name.
+// counts for words: mail.cable-company.example chose its name. In doubt a name counts as chosen.
 func Generic(name string, ip netip.Addr) (kind Kind, reason string) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	ip = ip.Unmap()
@@ -48,33 +80,61 @@ func Generic(name string, ip netip.Addr) (kind Kind, reason string) {
 	if registrable, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
 		host = strings.TrimSuffix(strings.TrimSuffix(name, registrable), ".")
 	}
-	spelling := spells(name, ip)
-	dynamic, static, customer := "", "", ""
+	v := vocabulary{spelling: spells(name, ip)}
 	if strings.Contains(name, "in-addr") || strings.Contains(name, "ip6.arpa") {
-		dynamic = "in-addr"
+		v.dynamic = "in-addr"
 	}
-	for w := range strings.FieldsFuncSeq(host, func(r rune) bool { return r < 'a' || r > 'z' }) {
-		switch {
-		case slices.Contains(dynamicWords, w):
-			dynamic = w
-		case slices.Contains(staticWords, w):
-			static = w
-		case slices.Contains(customerWords, w):
-			customer = w
-		}
-	}
-	if spelling == "" && customer != "" && endsOf(host, ip) {
-		spelling = strconv.Quote(customer) + " with the end of the address"
+	v.read(host)
+	if v.spelling == "" && v.customer != "" && endsOf(host, ip) {
+		v.spelling = strconv.Quote(v.customer) + " with the end of the address"
 	}
 	switch {
-	case static != "" && (spelling != "" || dynamic != ""):
-		return StaticPool, join(strconv.Quote(static), spelling)
-	case dynamic != "":
-		return Dynamic, join(strconv.Quote(dynamic), spelling)
-	case spelling != "":
-		return SpellsIP, spelling
+	case v.static != "" && (v.spelling != "" || v.dynamic != ""):
+		return StaticPool, join(strconv.Quote(v.static), v.spelling)
+	case v.dynamic != "":
+		return Dynamic, join(strconv.Quote(v.dynamic), v.spelling)
+	case v.spelling != "":
+		return SpellsIP, v.spelling
 	}
 	return Chosen, ""
+}
+
+// vocabulary is which words of which kind a name has.
+type vocabulary struct {
+	spelling                  string // how it spells the address
+	dynamic, static, customer string
+}
+
+// read looks at the words of what stands left of the registrable domain.
+func (v *vocabulary) read(host string) {
+	own, _, _ := strings.Cut(host, ".")
+	mailer := false
+	for w := range letters(own) {
+		mailer = mailer || classes[w] == mailWord
+	}
+	numbered := strings.ContainsAny(host, "0123456789")
+	first := true
+	for label := range strings.SplitSeq(host, ".") {
+		for w := range letters(label) {
+			switch c := classes[w]; {
+			case c == staticWord:
+				v.static = w
+			case c == customerWord:
+				v.customer = w
+			case v.spelling == "" && mailer:
+			case c == lineWord && (v.spelling != "" || numbered || first && label == w):
+				v.dynamic = w
+			case c == poolWord && (v.spelling != "" || first && label != w && numbered):
+				v.dynamic = w
+			}
+		}
+		first = false
+	}
+}
+
+// letters gives the runs of letters in a label.
+func letters(label string) iter.Seq[string] {
+	return strings.FieldsFuncSeq(label, func(r rune) bool { return r < 'a' || r > 'z' })
 }
 
 func join(word, spelling string) string {
@@ -105,18 +165,53 @@ func spells4(name string, a [4]byte) string {
 		return "the four octets backwards"
 	case contains(runs, a[:3]), contains(runs, a[1:]), contains(runs, b[:3]), contains(runs, b[1:]):
 		return "three octets of the address"
-	case strings.Contains(name, hex.EncodeToString(a[:])), strings.Contains(name, hex.EncodeToString(b[:])):
+	case inHex(name, a), inHex(name, b):
 		return "the address in hexadecimal"
+	case a[0] > 0 && hasNumber(name, binary.BigEndian.Uint32(a[:])):
+		return "the address as one number"
 	case runTogether(name, a), runTogether(name, b):
 		return "the octets run together"
 	}
 	return ""
 }
 
+// inHex finds c0000211, or c0-00-02-11 with any one separator.
+func inHex(name string, a [4]byte) bool {
+	var plain [8]byte
+	hex.Encode(plain[:], a[:])
+	if strings.Contains(name, string(plain[:])) {
+		return true
+	}
+	for _, sep := range []byte("-._") {
+		text := [11]byte{2: sep, 5: sep, 8: sep}
+		for i := range 4 {
+			copy(text[3*i:], plain[2*i:2*i+2])
+		}
+		if strings.Contains(name, string(text[:])) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasNumber finds a number that stands alone.
+func hasNumber(name string, n uint32) bool {
+	var buf [10]byte
+	text := strconv.AppendUint(buf[:0], uint64(n), 10)
+	for run := range strings.FieldsFuncSeq(name, notDigit) {
+		if run == string(text) {
+			return true
+		}
+	}
+	return false
+}
+
+func notDigit(r rune) bool { return r < '0' || r > '9' }
+
 // numbers gives the decimal numbers in a name, -1 for those above 255.
 func numbers(name string) []int {
 	var out []int
-	for run := range strings.FieldsFuncSeq(name, func(r rune) bool { return r < '0' || r > '9' }) {
+	for run := range strings.FieldsFuncSeq(name, notDigit) {
 		n, err := strconv.Atoi(run)
 		if err != nil || n > 255 || len(run) > 3 {
 			n = -1
@@ -147,7 +242,7 @@ func runTogether(name string, a [4]byte) bool {
 		padded = append(padded, '0'+o/100, '0'+o/10%10, '0'+o%10)
 		plain = strconv.AppendUint(plain, uint64(o), 10)
 	}
-	for run := range strings.FieldsFuncSeq(name, func(r rune) bool { return r < '0' || r > '9' }) {
+	for run := range strings.FieldsFuncSeq(name, notDigit) {
 		if run == string(padded) || len(plain) >= 8 && run == string(plain) {
 			return true
 		}
