@@ -69,6 +69,7 @@ type Result struct {
 	Existence Existence
 	Proof     Proof
 	Addrs     []netip.Addr // that the name was seen to have; both families only when both were asked
+	Alias     []string     // the name is an alias (CNAME): what it leads to, in order. RFC 5321 §2.3.5 wants a primary name
 	Err       error        // the DNS failure behind CannotTell or Unknown
 }
 
@@ -104,7 +105,7 @@ func (res *Result) exists(ctx context.Context, first, second ask) {
 		case err != nil:
 			res.Err = fmt.Errorf("look-up of %s: %w", res.Name, err)
 		case ans.State == resolver.Found:
-			res.Addrs, res.Existence = ans.Records, Exists
+			res.Addrs, res.Alias, res.Existence = ans.Records, ans.Chain, Exists
 			return
 		case ans.State == resolver.NXDomain && res.Err == nil:
 			res.Existence = NoName

@@ -1,7 +1,11 @@
 // Package helo judges the argument of HELO and EHLO.
 //
 // [Classify] looks at its shape and at whether the client claims to be us; it is a pure function. [Check] then asks DNS
-// whether the name exists and whether it belongs to the client.
+// whether the name exists and whether it belongs to the client. [Names] compares all the names that one host calls itself.
+//
+// What it sees of the practices: no FQDN (S2), a literal (S3, S4), our own name, address or domain (S5), a name that does
+// not exist (S6), one that nothing ties to the client (S7: a confirmed reverse name, an address, SPF; that it is the MX of
+// some domain proves nothing unless it resolves to the client), names at odds with each other (S8).
 //
 // Standards: RFC 5321 §2.3.5 and §4.1.1.1 (a server names itself by a domain that resolves, or by an address literal when it
 // has none), §4.1.3 (literals), §4.1.4 (a server must not refuse mail only because the name does not match the address:
@@ -62,12 +66,15 @@ type Own struct {
 
 // Class is what the argument's form says.
 type Class struct {
-	Arg    string     // as given
-	Shape  Shape      //
-	Name   string     // of FQDN and SingleLabel: lower-case, no trailing dot
-	Addr   netip.Addr // of BareIP and the literals, when it could be read
-	Claim  Claim      // what of ours it claims, when the client is not us
-	Reason string     // in English, for LiteralInvalid, BadName and Garbage: what is wrong
+	Arg   string     // as given
+	Shape Shape      //
+	Name  string     // of FQDN and SingleLabel: lower-case, no trailing dot
+	Addr  netip.Addr // of BareIP and the literals, when it could be read
+	Claim Claim      // what of ours it claims, when the client is not us
+	// Private: the name ends in a label that public DNS does not have, so that it can mean something on its own network only.
+	// DNS is asked all the same: the network may be ours.
+	Private bool
+	Reason  string // in English, for LiteralInvalid, BadName and Garbage: what is wrong
 }
 
 // Classify judges an argument by its form. client is the address of the SMTP client.
@@ -166,7 +173,21 @@ func (c *Class) name(arg string) {
 		c.Shape, c.Name = SingleLabel, strings.ToLower(arg)
 	default:
 		c.Shape, c.Name = FQDN, strings.ToLower(arg)
+		c.Private = isPrivate(c.Name)
 	}
+}
+
+// private are the ends of names that networks use inside: RFC 6761, 6762, 8375 and 9476, what ICANN keeps free for it, and
+// what programs make up. They are no top-level domains.
+var private = []string{"localhost", "localdomain", "local", "lan", "home.arpa", "internal", "intranet", "home", "corp", "workgroup", "domain", "invalid", "alt", "onion"}
+
+func isPrivate(name string) bool {
+	for _, end := range private {
+		if rest, ok := strings.CutSuffix(name, end); ok && (rest == "" || rest[len(rest)-1] == '.') {
+			return true
+		}
+	}
+	return false
 }
 
 // labelFault tells what is wrong with a label, and whether it makes the whole argument garbage.

@@ -61,7 +61,7 @@ func TestCheck(t *testing.T) {
 func TestFacts(t *testing.T) {
 	t.Parallel()
 	zone := resolver.Static{
-		"192.0.2.1": {"PTR dsl-192-0-2-1.example.org", "PTR liar.example.org", "PTR gone.example.org", "PTR slow.example.org"},
+		"192.0.2.1":                 {"PTR dsl-192-0-2-1.example.org", "PTR liar.example.org", "PTR gone.example.org", "PTR slow.example.org"},
 		"dsl-192-0-2-1.example.org": {"A 192.0.2.1"}, "liar.example.org": {"A 192.0.2.9"}, "slow.example.org": {"FAIL timeout"},
 		"192.0.2.4": {"FAIL timeout"},
 	}
