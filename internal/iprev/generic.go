@@ -35,7 +35,7 @@ func (k Kind) String() string {
 type class uint8
 
 const (
-	noClass class = iota
+	_ class = iota
 	// lineWord is fit for nothing but a customer's line. Beside a number it is enough, unless the host says that it is a mail
 	// server.
 	lineWord
