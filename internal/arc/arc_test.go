@@ -75,6 +75,9 @@ func TestChains(t *testing.T) {
 		// RFC 8617 §5.2 step 1.
 		{"fifty hops", through(strings.Fields(strings.Repeat(a+" ", 50))...), "pass 0"},
 		{"fifty-one seals", strings.Repeat("ARC-Seal: i=1\r\n", 51) + letter, "fail budget 0"},
+		{"a flood of fields", strings.Repeat("X: y\r\n", 5000) + through(a), "none 0"},
+		{"a flood of fields below", strings.TrimSuffix(through(a), letter) + strings.Repeat("X: y\r\n", 5000) + letter, "fail budget 0"},
+		{"a flood of seals", strings.Repeat("ARC-Seal: i=1; cv=none\r\n", 20_000) + letter, "fail budget 0"},
 		{"an instance of 51", instead(t, through(a), "ARC-Seal: i=1", "ARC-Seal: i=51"), "fail malformed 0"},
 
 		// Step 2: nobody looks behind a chain that was found failed.

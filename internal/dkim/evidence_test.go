@@ -92,6 +92,33 @@ domain: example.org
 	}
 }
 
+// Hostile: what stands in the DNS of a stranger has its limits too.
+func TestHostileKeys(t *testing.T) {
+	m := custom(t, goodTags, customHeader, customBody)
+	good := record(t, testKeys().ed.Public())
+	for name, tt := range map[string]struct {
+		text   string
+		reason Reason
+	}{
+		"giant record":        {good + "; n=" + strings.Repeat("x", 60_000), ReasonKeySyntax},
+		"thousands of tags":   {good + strings.Repeat("; x=y", 1000), ReasonKeySyntax},
+		"key behind fifteen":  {strings.Repeat("v=spf1 -all\n", 15) + good, ReasonNone},
+		"key behind a crowd":  {strings.Repeat("v=spf1 -all\n", 5000) + good, ReasonKeySyntax},
+		"thousands of hashes": {strings.Replace(good, "k=", "h="+strings.Repeat("sha1:", 1500)+"sha256; k=", 1), ReasonNone},
+	} {
+		z := zone{"e._domainkey.example.org": tt.text}
+		r := Verify(t.Context(), m, VerifyOptions{Lookup: z.lookup})[0]
+		if r.Reason != tt.reason {
+			t.Errorf("%s: %s %s (%s)", name, r.Status, r.Reason, r.Detail)
+		}
+		for _, s := range r.Facts(now) {
+			if len(s) > maxEvidence+3 {
+				t.Errorf("%s: a fact of %d octets", name, len(s))
+			}
+		}
+	}
+}
+
 // A thousand signatures cost what eight do: the rest is counted.
 func TestThousandSignatures(t *testing.T) {
 	signed := string(custom(t, goodTags, customHeader, customBody))

@@ -219,6 +219,36 @@ func TestQueryBudget(t *testing.T) {
 	}
 }
 
+// Hostile: a record of 60 KB is none, thousands of TXT records hide or make no policy,
+// a record of thousands of tags is read to its limit.
+func TestHostileRecords(t *testing.T) {
+	good := "v=DMARC1; p=reject"
+	for name, tt := range map[string]struct {
+		text string
+		want string
+	}{
+		"giant record":           {good + "; rua=mailto:" + strings.Repeat("a", 60_000) + "@example.com", "none no-record"},
+		"thousands of others":    {strings.Repeat("v=spf1 -all\n", 5000) + good, "fail unauthenticated"},
+		"thousands of the same":  {strings.TrimSuffix(strings.Repeat(good+"\n", 5000), "\n"), "none no-record"},
+		"thousands of tags":      {good + strings.Repeat(";x=y", 1900), "fail unauthenticated"},
+		"thousands of addresses": {good + "; rua=" + strings.Repeat("mailto:a@b.c,", 600), "fail unauthenticated"},
+	} {
+		z := &zone{records: map[string]string{"example.com": tt.text}}
+		r := Evaluate(t.Context(), z.lookup(), Args{FromDomains: []string{"example.com"}})
+		if got := r.Status.String() + " " + string(r.Reason); got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
+		}
+		if r.Record != nil && (len(r.Record.Problems) > maxTags || len(r.Record.RUA) > maxURIs) {
+			t.Errorf("%s: %d problems, %d addresses", name, len(r.Record.Problems), len(r.Record.RUA))
+		}
+		for _, s := range r.Facts() {
+			if len(s) > 2*maxEvidence {
+				t.Errorf("%s: a fact of %d octets", name, len(s))
+			}
+		}
+	}
+}
+
 func BenchmarkEvaluateExact(b *testing.B) {
 	records := []string{"v=DMARC1; p=reject; rua=mailto:dmarc@example.com; adkim=r; aspf=r"}
 	lookup := Lookup{TXT: func(context.Context, string) ([]string, bool, error) { return records, true, nil }}
