@@ -52,16 +52,28 @@ const (
 	ByAddress                  // it resolves to the client's address
 	BySPF                      // its SPF record lets the client use it
 	ByLiteral                  // it is a literal of the client's address
+	ByMX                       // it is an exchanger of the sender's domain: see WithMX
 	NotApplicable              // the argument has no form that could be tied: see Class.Shape
 )
 
 // String gives the proof as words.
 func (p Proof) String() string {
-	return [...]string{"unproven", "could not verify", "reverse DNS", "address", "SPF", "address literal", "not applicable"}[min(p, NotApplicable)]
+	return [...]string{"unproven", "could not verify", "reverse DNS", "address", "SPF", "address literal", "MX of the sender", "not applicable"}[min(p, NotApplicable)]
 }
 
-// Tied tells whether the argument was shown to be the client's own.
-func (p Proof) Tied() bool { return p >= ByReverse && p <= ByLiteral }
+// Tied tells whether the argument was shown to be the client's own, or at least a name that fits the sender.
+func (p Proof) Tied() bool { return p >= ByReverse && p <= ByMX }
+
+// WithMX gives the result once the exchangers of the sender's domain are known: a name among them fits the sender, as servers
+// behind one address for all, or behind NAT, use it (S7). It is the weakest of proofs, for anyone can say the name; so it
+// counts only where there is no other.
+func (res Result) WithMX(exchangers []string) Result {
+	if res.Shape == FQDN && (res.Proof == Unproven || res.Proof == Unknown) &&
+		slices.ContainsFunc(exchangers, func(mx string) bool { return normal(mx) == res.Name }) {
+		res.Proof = ByMX
+	}
+	return res
+}
 
 // Result is the outcome and its evidence.
 type Result struct {

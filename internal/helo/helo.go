@@ -4,8 +4,8 @@
 // whether the name exists and whether it belongs to the client. [Names] compares all the names that one host calls itself.
 //
 // What it sees of the practices: no FQDN (S2), a literal (S3, S4), our own name, address or domain (S5), a name that does
-// not exist (S6), one that nothing ties to the client (S7: a confirmed reverse name, an address, SPF; that it is the MX of
-// some domain proves nothing unless it resolves to the client), names at odds with each other (S8).
+// not exist (S6), one that nothing ties to the client (S7: a confirmed reverse name, an address, SPF, or at least the MX
+// of the sender's domain), names at odds with each other (S8).
 //
 // Standards: RFC 5321 §2.3.5 and §4.1.1.1 (a server names itself by a domain that resolves, or by an address literal when it
 // has none), §4.1.3 (literals), §4.1.4 (a server must not refuse mail only because the name does not match the address:

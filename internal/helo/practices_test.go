@@ -75,6 +75,25 @@ func TestPractices(t *testing.T) {
 	}
 }
 
+// S7: the name of an exchanger fits the sender, where nothing better is known.
+func TestWithMX(t *testing.T) {
+	t.Parallel()
+	zone := resolver.Static{"mx.nat.example": {"A 198.51.100.1"}, "mail.example.org": {"A 192.0.2.1"}}
+	for _, tc := range []struct{ arg, mx, want string }{
+		{"mx.nat.example", "mx2.nat.example. MX.nat.example.", "MX of the sender"},
+		{"mx.nat.example", "mx.other.example", "unproven"},
+		{"mx.nat.example", "", "unproven"},
+		{"mail.example.org", "mail.example.org", "address"},
+		{"[198.51.100.1]", "[198.51.100.1]", "unproven"},
+		{"localhost", "localhost", "not applicable"},
+	} {
+		res := Check(t.Context(), zone, Facts{Arg: tc.arg, Client: client, Own: own}).WithMX(strings.Fields(tc.mx))
+		if res.Proof.String() != tc.want || res.Proof.Tied() != (tc.want == "address" || tc.want == "MX of the sender") {
+			t.Errorf("%s with %s: %v", tc.arg, tc.mx, res.Proof)
+		}
+	}
+}
+
 // S8: the session of the guide, and servers that agree with themselves.
 func TestMismatches(t *testing.T) {
 	t.Parallel()
