@@ -172,11 +172,15 @@ func TestChains(t *testing.T) {
 		{"no key", through("nokey.example"), "fail message-signature 1"},
 		{"a key that cannot be asked for", through("slow.example"), "fail message-signature 1 unverified"},
 		{"a seal's key that cannot be asked for", forge(letter, hop{domain: "slow.example", ams: []string{"slow.example:a.example"}}), "fail seal 1 unverified"},
+		{"a key that wants the exact domain", through("strict.example"), "pass 0"},
+		{"a key not for mail", through("other.example"), "fail message-signature 1"},
 		{"a revoked key", through("revoked.example"), "fail message-signature 1"},
 		{"rubbish for a key", through("rubbish.example"), "fail message-signature 1"},
 	} {
 		z := keys(t, a, b, c)
 		z["s._domainkey.slow.example"] = "!"
+		z["s._domainkey.strict.example"] = strings.Replace(z["s._domainkey."+a], "k=", "t=s; k=", 1)
+		z["s._domainkey.other.example"] = strings.Replace(z["s._domainkey."+a], "k=", "s=tlsrpt; k=", 1)
 		z["s._domainkey.revoked.example"] = "v=DKIM1; k=ed25519; p="
 		z["s._domainkey.rubbish.example"] = "v=DKIM1; k=ed25519; omg"
 		r := Verify(t.Context(), []byte(tt.message), options(z))

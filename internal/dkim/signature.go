@@ -214,8 +214,11 @@ func (s *signature) auid(raw []byte) *verdict {
 }
 
 // strictAUID reports whether the domain of i= is exactly the SDID, as a key
-// marked t=s asks.
+// marked t=s asks. The fields of ARC name no identity.
 func (s *signature) strictAUID() bool {
+	if s.kind != KindDKIM {
+		return true
+	}
 	a := s.res.AUID
 	return a[bytes.LastIndexByte([]byte(a), '@')+1:] == s.res.SDID
 }
