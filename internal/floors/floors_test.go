@@ -26,7 +26,7 @@ var floors = []struct {
 	{"state", []string{"blob", "store", "directory", "trace"}},
 	{"engines", []string{"blob/record", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest"}},
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "zone", "milter", "scan"}},
-	{"decision", []string{"policy"}},
+	{"decision", []string{"policy", "access"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"filing", "intake", "route", "relay", "queue", "rescue"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
