@@ -1,17 +1,22 @@
 // Package dnsbl asks DNS lists (blocklists and allowlists) about addresses and domains, and believes them only when they are
 // sound.
 //
-// A [Checker] asks one list one question and gives listed, not listed, or could not verify with the cause. A list is tested
-// before it is believed, once an hour: it must list its test entry and must not list its counter-test (RFC 5782 §5). An
+// [Catalogue] is the one table of lists that we know: what each lists, what its codes mean, where a listing is contested,
+// its terms, and which are dead. [Usable] tells whether a zone may be configured. Zones that are not in the table may: they
+// are asked, only their codes have no words.
+//
+// A [Checker] asks one list one question and gives listed, not listed, or could not verify with the cause; [Checker.Ask] puts
+// many questions side by side, so that all take as long as the slowest answer and no longer than [Bound]. A list is tested
+// before it is believed, once an hour: it must list its test entry and must not list its counter-test (RFC 5782 §5).
+// [Checker.Run] repeats the tests before they grow old, so that no message waits for one. An
 // answer outside 127.0.0.0/8 is never a listing: it comes from a parked domain, a misspelt list name, or a resolver that
 // turns "no such name" into an advertisement. Nor are the codes by which lists say that the question was refused.
 //
 // Standards: RFC 5782 (§2.1 IPv4, §2.2 domains, §2.4 IPv6, §5 test entries). Refusal codes 127.255.255.x as Spamhaus and others use
 // them; 127.0.0.1 as SURBL and URIBL use it (RFC 5782 §5 forbids it as a listing).
 //
-// Limits: what a code other than these means differs from list to list; [Result].Codes gives them all for policy to weigh.
-// The TXT cause is asked for only on a hit; it is a stranger's text, cut to 500 octets. Tests of at most 256 lists are
-// remembered.
+// Limits: an answer has at most 32 codes that are read. The TXT cause is asked for only on a hit, once; it is a stranger's
+// text, cut to 500 octets. Tests of at most 256 lists are remembered. Lists of hashed mail addresses (EBL) are not asked.
 package dnsbl
 
 import (
@@ -72,11 +77,18 @@ func (c Cause) String() string { return causeNames[min(int(c), len(causeNames)-1
 
 // Result is what one list says about one subject, and the evidence.
 type Result struct {
-	Zone       string       // the list
-	Query      string       // the name that was asked
+	Zone       string       // the list; it may hold an account's key, so people are shown Name
+	Name       string       // the list as it may be shown: without the key
+	Query      string       // the name that was asked; it may hold the key too
+	Subject    string       // the address or domain that was asked about
+	About      About        // what the subject is; set by Ask
+	List       *List        // its row of the catalogue, nil for a list that we do not know
 	Status     Status       //
+	Good       bool         // of Listed: the codes speak for the subject (an allowlist)
 	Codes      []netip.Addr // the addresses answered, listed or not; do not modify
+	Meanings   []string     // of Listed: what the codes mean, in the catalogue's words
 	Texts      []string     // the list's explanation of a listing, when it gives one
+	Delist     string       // of Listed: where the listing is looked up and contested, or empty
 	Cause      Cause        // of Unverified
 	Suggestion string       // for ForeignAnswer, Dead and WrongName: a well-known list of nearly this name, or empty
 	Err        error        // for DNSFailure and BadQuestion: the error
@@ -89,6 +101,7 @@ const (
 	failureTTL = time.Minute
 	maxHealth  = 256
 	maxText    = 500
+	maxCodes   = 32
 )
 
 // Checker asks lists. It is safe for concurrent use; its methods block on the resolver.
@@ -137,13 +150,13 @@ var (
 func (c *Checker) IP(ctx context.Context, zone string, ip netip.Addr) Result {
 	ip = ip.Unmap().WithZone("")
 	if !ip.IsValid() {
-		return Result{Zone: zone, Cause: BadQuestion, Err: errNoAddress}
+		return Result{Zone: zone, Name: Public(zone), Subject: ip.String(), Cause: BadQuestion, Err: errNoAddress}
 	}
 	k := ipv4
 	if ip.Is6() {
 		k = ipv6
 	}
-	return c.ask(ctx, zone, reversed(ip), k)
+	return c.ask(ctx, zone, ip.String(), reversed(ip), k)
 }
 
 // Domain asks a list of domains about a name in A-labels.
@@ -155,9 +168,9 @@ func (c *Checker) Domain(ctx context.Context, zone, domain string) Result {
 		}
 	}
 	if err != nil {
-		return Result{Zone: zone, Cause: BadQuestion, Err: err}
+		return Result{Zone: zone, Name: Public(zone), Subject: domain, Cause: BadQuestion, Err: err}
 	}
-	return c.ask(ctx, zone, name, domains)
+	return c.ask(ctx, zone, name, name, domains)
 }
 
 // reversed is the subject of a question about an address (RFC 5782 §2.1, §2.4).
@@ -166,15 +179,17 @@ func reversed(ip netip.Addr) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".in-addr.arpa"), ".ip6.arpa")
 }
 
-// ask puts the question, and beside it the test of the list unless that is known.
-func (c *Checker) ask(ctx context.Context, zone, subject string, k kind) Result {
-	res := Result{Zone: zone, Query: subject + "." + strings.TrimPrefix(zone, ".")}
+// ask puts the question, and beside it the test of the list unless that is known. label is the subject as it stands in the
+// question.
+func (c *Checker) ask(ctx context.Context, zone, subject, label string, k kind) Result {
+	res := Result{Zone: zone, Query: label + "." + strings.TrimPrefix(zone, "."), Subject: subject}
 	normal, err := resolver.Normalize(zone)
 	if err == nil {
 		zone = normal
-		res.Zone, res.Query = zone, subject+"."+zone
+		res.Zone, res.Query = zone, label+"."+zone
 		_, err = resolver.Normalize(res.Query)
 	}
+	res.List, res.Name = Find(zone), Public(zone)
 	if err != nil {
 		res.Cause, res.Err = BadQuestion, err
 		return res
@@ -193,6 +208,7 @@ func (c *Checker) ask(ctx context.Context, zone, subject string, k kind) Result 
 	}
 	switch {
 	case res.Status == Listed:
+		res.explain()
 		res.Texts = c.texts(ctx, res.Query)
 	case res.Cause == ForeignAnswer || res.Cause == Dead || res.Cause == WrongName:
 		res.Suggestion = suggest(zone)
@@ -207,18 +223,18 @@ func (c *Checker) read(ctx context.Context, res *Result) {
 		res.Cause, res.Err = DNSFailure, err
 		return
 	}
-	res.Codes = ans.Records
+	res.Codes = ans.Records[:min(len(ans.Records), maxCodes)]
 	if ans.State != resolver.Found {
 		res.Status = NotListed
 		return
 	}
-	if res.Cause = judge(ans.Records); res.Cause == NoCause {
+	if res.Cause = judge(res.List, res.Codes); res.Cause == NoCause {
 		res.Status = Listed
 	}
 }
 
 // judge tells a listing (NoCause) from answers that are none. One bad code spoils the answer.
-func judge(codes []netip.Addr) Cause {
+func judge(l *List, codes []netip.Addr) Cause {
 	for _, code := range codes {
 		if !code.Is4() {
 			return ForeignAnswer
@@ -227,7 +243,9 @@ func judge(codes []netip.Addr) Cause {
 		switch {
 		case a[0] != 127:
 			return ForeignAnswer
-		case a == [4]byte{127, 0, 0, 1}:
+		case l != nil && l.Refusal.matches(a):
+			return Refused
+		case a == [4]byte{127, 0, 0, 1} && !l.means(a):
 			return Refused
 		case a[1] != 255 || a[2] != 255:
 		case a[3] == 252:
@@ -241,6 +259,24 @@ func judge(codes []netip.Addr) Cause {
 		}
 	}
 	return NoCause
+}
+
+// explain puts a listing into the catalogue's words.
+func (r *Result) explain() {
+	if r.List == nil {
+		return
+	}
+	r.Good = true
+	for _, code := range r.Codes {
+		meanings, good := r.List.Meaning(code)
+		r.Good = r.Good && good
+		for _, m := range meanings {
+			if !slices.Contains(r.Meanings, m) {
+				r.Meanings = append(r.Meanings, m)
+			}
+		}
+	}
+	r.Delist = strings.ReplaceAll(r.List.Delist, "{subject}", r.Subject)
 }
 
 // texts gets the list's explanation; without one a listing is still a listing.
@@ -259,12 +295,14 @@ func (c *Checker) texts(ctx context.Context, query string) []string {
 // String gives the result in one line, for logs and the command line.
 func (r Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %v", r.Zone, r.Status)
+	fmt.Fprintf(&b, "%s: %v", r.Name, r.Status)
 	for _, code := range r.Codes {
 		fmt.Fprintf(&b, " %v", code)
 	}
 	if r.Cause != NoCause {
 		fmt.Fprintf(&b, " (%v)", r.Cause)
+	} else if len(r.Meanings) > 0 {
+		fmt.Fprintf(&b, " (%s)", strings.Join(r.Meanings, "; "))
 	}
 	if r.Suggestion != "" {
 		fmt.Fprintf(&b, ", did you mean %s?", r.Suggestion)

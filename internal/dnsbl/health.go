@@ -3,7 +3,10 @@ package dnsbl
 import (
 	"context"
 	"crypto/rand"
+	"net/netip"
 	"strings"
+	"sync"
+	"time"
 
 	"posta/internal/resolver"
 )
@@ -20,16 +23,22 @@ func (c *Checker) known(k healthKey) (health, bool) {
 // test tests a list and remembers the outcome. Two callers may test at once; the resolver asks equal questions only once.
 func (c *Checker) test(ctx context.Context, zone string, k kind) health {
 	var h health
+	l := Find(zone)
 	switch k {
 	case domains:
-		h = c.pair(ctx, zone, "test", "invalid") // RFC 5782 §5, for lists of names
+		h = c.pair(ctx, l, l.test()+"."+zone, "invalid."+zone) // RFC 5782 §5, for lists of names
 	case ipv6:
 		// A list of both families often keeps the IPv4 test entries only.
-		if h = c.pair(ctx, zone, "2.0.0.127", "1.0.0.127"); h.cause == Dead {
-			h = c.pair(ctx, zone, mapped('2'), mapped('1'))
+		var four, six health
+		var wg sync.WaitGroup
+		wg.Go(func() { four = c.pair(ctx, l, "2.0.0.127."+zone, "1.0.0.127."+zone) })
+		six = c.pair(ctx, l, mapped('2')+"."+zone, mapped('1')+"."+zone)
+		wg.Wait()
+		if h = four; h.cause == Dead {
+			h = six
 		}
 	default:
-		h = c.pair(ctx, zone, "2.0.0.127", "1.0.0.127")
+		h = c.pair(ctx, l, "2.0.0.127."+zone, "1.0.0.127."+zone)
 	}
 	if h.cause == ForeignAnswer && c.rewrites(ctx) {
 		h.cause = Rewriting
@@ -55,26 +64,30 @@ func mapped(last byte) string {
 	return string(last) + ".0.0.0.0.0.f.7.f.f.f.f" + strings.Repeat(".0", 20)
 }
 
-// pair asks for the test entry, which must be listed, and for the counter-test, which must not.
-func (c *Checker) pair(ctx context.Context, zone, listed, unlisted string) health {
-	ans, err := c.dns.LookupA(ctx, listed+"."+zone)
+// pair asks, side by side, for the test entry, which must be listed, and for the counter-test, which must not.
+func (c *Checker) pair(ctx context.Context, l *List, listed, unlisted string) health {
+	var counter resolver.Result[netip.Addr]
+	var counterErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { counter, counterErr = c.dns.LookupA(ctx, unlisted) })
+	ans, err := c.dns.LookupA(ctx, listed)
+	wg.Wait()
 	switch {
 	case err != nil:
 		return health{cause: DNSFailure, err: err}
 	case ans.State != resolver.Found:
 		return health{cause: Dead}
 	}
-	if cause := judge(ans.Records); cause != NoCause {
+	if cause := judge(l, ans.Records); cause != NoCause {
 		return health{cause: cause}
 	}
-	ans, err = c.dns.LookupA(ctx, unlisted+"."+zone)
 	switch {
-	case err != nil:
-		return health{cause: DNSFailure, err: err}
-	case ans.State != resolver.Found:
+	case counterErr != nil:
+		return health{cause: DNSFailure, err: counterErr}
+	case counter.State != resolver.Found:
 		return health{}
 	}
-	if cause := judge(ans.Records); cause != NoCause && cause != Refused {
+	if cause := judge(l, counter.Records); cause != NoCause && cause != Refused {
 		return health{cause: cause}
 	}
 	return health{cause: Wildcard}
@@ -84,4 +97,47 @@ func (c *Checker) pair(ctx context.Context, zone, listed, unlisted string) healt
 func (c *Checker) rewrites(ctx context.Context) bool {
 	ans, err := c.dns.LookupA(ctx, strings.ToLower(rand.Text())+".invalid")
 	return err == nil && ans.State == resolver.Found
+}
+
+// Run tests the lists and tests them again before the tests grow old, so that no message waits for a test. It returns when
+// the context ends.
+func (c *Checker) Run(ctx context.Context, l Lists) {
+	// Earlier than healthTTL by more than a slow test takes; a test that DNS prevented is repeated when it is needed.
+	tick := time.NewTicker(healthTTL * 3 / 4)
+	defer tick.Stop()
+	for {
+		c.Test(ctx, l)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Test tests all lists side by side, whatever is remembered of them.
+func (c *Checker) Test(ctx context.Context, l Lists) {
+	ctx, cancel := context.WithTimeout(ctx, Bound)
+	defer cancel()
+	done := map[healthKey]bool{}
+	var wg sync.WaitGroup
+	test := func(zones []string, kinds ...kind) {
+		for _, zone := range zones {
+			zone, err := resolver.Normalize(zone)
+			if err != nil {
+				continue
+			}
+			for _, k := range kinds {
+				if key := (healthKey{zone, k}); !done[key] {
+					done[key] = true
+					wg.Go(func() { c.test(ctx, zone, k) })
+				}
+			}
+		}
+	}
+	test(l.IP, ipv4, ipv6)
+	test(l.HELO, domains)
+	test(l.Sender, domains)
+	test(l.Body, domains)
+	wg.Wait()
 }

@@ -1,20 +1,18 @@
 package dnsbl
 
-// wellKnown are lists in wide use, to recognise a misspelt name by.
-var wellKnown = [...]string{
-	"zen.spamhaus.org", "sbl.spamhaus.org", "xbl.spamhaus.org", "pbl.spamhaus.org", "dbl.spamhaus.org", "bl.spamcop.net",
-	"b.barracudacentral.org", "dnsbl.sorbs.net", "psbl.surriel.com", "dnsbl-1.uceprotect.net", "dyna.spamrats.com",
-	"noptr.spamrats.com", "spam.spamrats.com", "bl.mailspike.net", "list.dnswl.org", "multi.surbl.org", "multi.uribl.com",
-	"bl.blocklist.de", "ix.dnsbl.manitu.net", "hostkarma.junkemailfilter.com", "all.s5h.net", "backscatter.spameatingmonkey.net",
-	"bl.spameatingmonkey.net", "dnsbl.dronebl.org", "truncate.gbudb.net", "combined.abuse.ch",
-}
-
-// suggest gives the well-known list whose name is one or two letters away from zone, or "".
+// suggest gives the list of the catalogue, dead ones aside, whose name is one or two letters away from zone, or "". A zone
+// that is in the catalogue is not misspelt.
 func suggest(zone string) string {
+	if Find(zone) != nil {
+		return ""
+	}
 	best, least := "", 3
-	for _, known := range wellKnown {
-		if d := distance(zone, known); d > 0 && d < least {
-			best, least = known, d
+	for i := range catalogue {
+		if catalogue[i].State == Gone {
+			continue
+		}
+		if d := distance(zone, catalogue[i].Zone); d > 0 && d < least {
+			best, least = catalogue[i].Zone, d
 		}
 	}
 	return best
