@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"posta/internal/addr"
+	"posta/internal/dnsbl"
 	"posta/internal/policy"
 )
 
@@ -53,8 +54,8 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 		bad("policy.level", "%q is not one of lenient, strict, paranoid, guia", c.Policy.Level)
 	}
 	for _, z := range c.Policy.Blocklists {
-		if _, err := addr.ParseDomain(z); err != nil {
-			bad("policy.blocklists", "%q is no zone name", z)
+		if _, err := dnsbl.Usable(z, dnsbl.Addresses); err != nil {
+			bad("policy.blocklists", "%v", err)
 		}
 	}
 	c.checkLimits(bad)

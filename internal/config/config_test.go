@@ -2,9 +2,26 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
+
+// Lists that cannot be sound are refused before they are asked (S91).
+func TestBlocklists(t *testing.T) {
+	for zone, want := range map[string]string{
+		"zen.spamhaus.org":  "",
+		"zen.spamhouse.org": `policy.blocklists: "zen.spamhouse.org" is not known; did you mean "zen.spamhaus.org"?`,
+		"dnsbl.sorbs.net":   "policy.blocklists: the list dnsbl.sorbs.net is dead",
+		"multi.surbl.org":   "policy.blocklists: multi.surbl.org lists domains",
+		"a..b":              `policy.blocklists: "a..b" is no zone of a DNS list`,
+	} {
+		_, err := Parse("posta.toml", []byte("hostname = \"mx.example.org\"\n[policy]\nblocklists = [\""+zone+"\"]\n"))
+		if got := fmt.Sprint(err); want == "" && strings.Contains(got, "blocklists") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", zone, got)
+		}
+	}
+}
 
 // Everything that is wrong is said at once, with key and line.
 func TestProblems(t *testing.T) {
