@@ -53,6 +53,7 @@ type Store interface {
 	Jobs
 	Blobs
 	Traces
+	Facts
 
 	// Ping asks whether a write would be possible now (/readyz).
 	Ping(ctx context.Context) error

@@ -23,7 +23,8 @@
 // memory and written back once for each group.
 //
 // What finds traces by key lies in a second file without syncs: it can be rebuilt
-// from the first.
+// from the first. Small facts (store.Facts) lie in a third, which may be deleted
+// while the store is closed: they are learned again.
 //
 // # PostgreSQL
 //

@@ -87,7 +87,7 @@ func (e *pgEngine) prepare(ctx context.Context) error {
 	if _, err := c.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(pgMigration)); err != nil {
 		return mapPG(err)
 	}
-	for _, s := range []schema{mainSchema(), sideSchema()} {
+	for _, s := range []schema{mainSchema(), sideSchema(), factSchema()} {
 		err = errors.Join(err, migrate(ctx, e, s, pgWords))
 	}
 	_, uerr := c.Exec(ctx, "SELECT pg_advisory_unlock($1)", int64(pgMigration))

@@ -36,6 +36,10 @@ func sideSchema() schema {
 	return schema{"side", []schemaStep{{file: "side_0001.sql"}}}
 }
 
+func factSchema() schema {
+	return schema{"facts", []schemaStep{{file: "facts_0001.sql"}}}
+}
+
 // words are what {words} in the files become, and the prefix of the lines that
 // are for this engine alone.
 type words struct {

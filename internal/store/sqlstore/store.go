@@ -20,6 +20,7 @@ type Store struct {
 	main  engine // metadata of mail
 	side  engine // what finds traces; the same as main in PostgreSQL
 	trail *trail // writes side, behind the commits of main
+	facts engine // small facts; the same as main in PostgreSQL
 	fail  *durable.Failpoints
 	clock func() time.Time
 	wakes *notifier
@@ -27,6 +28,7 @@ type Store struct {
 
 	unconfirmed unconfirmedSet
 	confirmed   confirmedKeys
+	factRows    factRows
 }
 
 var _ store.Store = (*Store)(nil)
@@ -41,6 +43,8 @@ type Options struct {
 	Postgres string
 	// Now is the clock of the SQLite engine; nil is time.Now.
 	Now func() time.Time
+	// MaxFacts is how many facts of one kind are kept; 0 is store.MaxFacts.
+	MaxFacts int
 	// Failpoints stop the program at steps of the work, for crash tests; nil is none.
 	Failpoints *durable.Failpoints
 }
@@ -52,6 +56,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		o.Now = time.Now
 	}
 	s := &Store{fail: o.Failpoints, clock: o.Now, wakes: newNotifier()}
+	s.factRows.most = o.MaxFacts
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("opening the store: %w", err), s.Close())
@@ -76,7 +81,7 @@ func (s *Store) openPostgres(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.main, s.side = e, e
+	s.main, s.side, s.facts = e, e, e
 	return nil
 }
 
@@ -105,6 +110,11 @@ func (s *Store) openFolder(o Options) error {
 		s.side = nil
 		return err
 	}
+	openFacts := func() (engine, error) { return open(factFile, false, factSchema(), nil) }
+	if s.facts, err = openOrReplace(filepath.Join(o.Dir, factFile), openFacts); err != nil {
+		s.facts = nil
+		return err
+	}
 	return nil
 }
 
@@ -128,6 +138,9 @@ func (s *Store) Close() error {
 	var errs []error
 	if s.trail != nil {
 		errs = append(errs, s.trail.close())
+	}
+	if s.facts != nil && s.facts != s.main {
+		errs = append(errs, s.facts.close())
 	}
 	if s.side != nil && s.side != s.main {
 		errs = append(errs, s.side.close())

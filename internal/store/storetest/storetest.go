@@ -49,6 +49,8 @@ func Run(t *testing.T, open Open) {
 		{"JobsConcurrent", testJobsConcurrent},
 		{"Traces", testTraces},
 		{"TracesMany", testTracesMany},
+		{"Facts", testFacts},
+		{"FactsConcurrent", testFactsConcurrent},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
