@@ -25,7 +25,7 @@ var floors = []struct {
 	{"domain", []string{"mail", "mailbox", "finding"}},
 	{"state", []string{"blob", "store", "directory", "trace"}},
 	{"engines", []string{"blob/record", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest"}},
-	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "zone", "milter", "scan"}},
+	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "reputation", "zone", "milter", "scan"}},
 	{"decision", []string{"policy", "access"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"filing", "intake", "route", "relay", "queue", "rescue"}},
