@@ -1,6 +1,8 @@
 package access
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
@@ -82,16 +84,45 @@ func (m *Map) All() iter.Seq2[Key, Value] {
 // shards, eight octets for each 128 names, is copied. The error is that of a value
 // that means nothing beside the key, or of a full map.
 func (m *Map) Put(k Key, v Value) (*Map, error) {
-	if k.IsZero() || v.Action == None {
-		return m, fmt.Errorf("access: an entry has a key and a value")
-	}
-	if err := checkValue(k, v); err != nil {
+	if err := checkEntry(k, v, m.Len()); err != nil {
 		return m, err
 	}
-	if m.Len() >= MaxEntries {
-		return m, fmt.Errorf("access: a map has at most %d entries", MaxEntries)
-	}
 	return m.change(k, v), nil
+}
+
+// Collect makes a map of entries, as a store has them. Of a key that comes more
+// than once the last holds. The error is that of the first entry that Put would
+// refuse.
+func Collect(all iter.Seq2[Key, Value]) (*Map, error) {
+	seed := maphash.MakeSeed()
+	var entries []entry
+	for k, v := range all {
+		if err := checkEntry(k, v, len(entries)); err != nil {
+			return nil, err
+		}
+		e := entryOf(seed, k, v)
+		e.line = uint32(len(entries))
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		if c := a.compare(b); c != 0 {
+			return c
+		}
+		return cmp.Compare(b.line, a.line)
+	})
+	entries = slices.CompactFunc(entries, func(a, b entry) bool { return a.compare(b) == 0 })
+	return buildSorted(seed, entries), nil
+}
+
+// checkEntry says why an entry cannot go into a map that has n entries.
+func checkEntry(k Key, v Value, n int) error {
+	switch {
+	case k.IsZero() || v.Action == None:
+		return errors.New("access: an entry has a key and a value")
+	case n >= MaxEntries:
+		return fmt.Errorf("access: a map has at most %d entries", MaxEntries)
+	}
+	return checkValue(k, v)
 }
 
 // Delete gives a map without the key.

@@ -95,6 +95,26 @@ func TestExplainAgrees(t *testing.T) {
 	})
 }
 
+func TestCollect(t *testing.T) {
+	a, _ := ParseKey("From:a.example")
+	b, _ := ParseKey("To:a.example")
+	m, err := Collect(func(yield func(Key, Value) bool) {
+		_ = yield(a, Value{Action: REJECT}) && yield(b, Value{Action: OK}) && yield(a, Value{Action: DISCARD})
+	})
+	if err != nil || m.Text() != "From:a.example\tDISCARD\nTo:a.example\tOK\n" || m.Len() != 2 {
+		t.Errorf("%v\n%s", err, m.Text())
+	}
+	again, err := Collect(m.All())
+	if err != nil || again.Text() != m.Text() {
+		t.Errorf("%v\n%s", err, again.Text())
+	}
+	for _, v := range []Value{{}, {Action: FRIEND}} {
+		if _, err := Collect(func(yield func(Key, Value) bool) { yield(a, v) }); err == nil {
+			t.Errorf("%v is taken", v)
+		}
+	}
+}
+
 func TestLive(t *testing.T) {
 	var l Live
 	if l.Load().Len() != 0 {

@@ -54,7 +54,7 @@ func (p *Problems) add(line int, text, what string) {
 	if len(text) > 60 {
 		text = strings.ToValidUTF8(text[:60], "") + "…"
 	}
-	p.List = append(p.List, Problem{line, text, what})
+	p.List = append(p.List, Problem{line, strings.Clone(text), what})
 }
 
 // Parse reads a file: one entry a line, the key, white space, the value. A line
@@ -66,10 +66,10 @@ func (p *Problems) add(line int, text, what string) {
 func Parse(file []byte) (*Map, error) {
 	p := parser{seed: maphash.MakeSeed(), texts: map[string]string{}}
 	p.entries = make([]entry, 0, min(bytes.Count(file, []byte{'\n'})+1, MaxEntries))
-	for n := 1; len(file) > 0; n++ {
-		line, rest, _ := bytes.Cut(file, []byte{'\n'})
+	n := 0
+	for line := range strings.SplitSeq(string(file), "\n") {
+		n++
 		p.line(n, line)
-		file = rest
 	}
 	m := p.build()
 	if len(p.problems.List) > 0 {
@@ -87,21 +87,21 @@ type parser struct {
 	problems Problems
 }
 
-// line reads one line.
-func (p *parser) line(n int, b []byte) {
-	b = bytes.TrimRight(b, " \t\r")
-	text := bytes.TrimLeft(b, " \t")
+// line reads one line. Names may be parts of the file until the map is built.
+func (p *parser) line(n int, line string) {
+	line = strings.TrimRight(line, " \t\r")
+	text := strings.TrimLeft(line, " \t")
 	switch {
-	case len(text) == 0 || text[0] == '#':
+	case text == "" || text[0] == '#':
 		return
-	case len(b) > maxLine:
-		p.problems.add(n, string(b[:60]), fmt.Sprintf("the line has more than %d octets", maxLine))
+	case len(line) > maxLine:
+		p.problems.add(n, line, fmt.Sprintf("the line has more than %d octets", maxLine))
 		return
-	case len(text) < len(b):
-		p.problems.add(n, string(text), "the line begins with white space: begin with the key; a value stands on one line")
+	case len(text) < len(line):
+		p.problems.add(n, text, "the line begins with white space: begin with the key; a value stands on one line")
 		return
 	}
-	key, rest := cutKey(string(b))
+	key, rest := cutKey(line)
 	k, err := ParseKey(key)
 	if err != nil {
 		p.problems.add(n, key, err.Error())
@@ -118,8 +118,6 @@ func (p *parser) line(n int, b []byte) {
 		p.problems.add(n, key, err.Error())
 		return
 	}
-	// The name is copied, so that it does not keep the whole line alive.
-	k.raw = strings.Clone(k.raw)
 	e := entryOf(p.seed, k, v)
 	e.line = uint32(n)
 	p.entries = append(p.entries, e)
