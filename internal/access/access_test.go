@@ -27,11 +27,12 @@ func path(t testing.TB, s string) addr.Path {
 	return p
 }
 
-// facts reads "192.0.2.1 client.name from to"; "-" is none. Ours are my.dom and
-// host.my.dom.
+// facts reads "192.0.2.1 client.name from to"; "-" is none. Ours are my.dom,
+// host.my.dom and [203.0.113.25].
 func facts(t testing.TB, s string) *Facts {
 	t.Helper()
 	f := &Facts{Local: func(d addr.Domain) bool { return d == "my.dom" || d == "host.my.dom" }}
+	f.LocalIP = func(ip netip.Addr) bool { return ip == netip.MustParseAddr("203.0.113.25") }
 	w := strings.Fields(s)
 	if w[0] != "-" {
 		f.IP = netip.MustParseAddr(w[0])
@@ -177,6 +178,8 @@ func TestLegacy(t *testing.T) {
 
 		{"since 8.9: relaying is denied", "", plain, "192.0.2.1 x.y.dom u@a.dom b@c.dom", denied},
 		{"since 8.9: not to our own", "", plain, "192.0.2.1 x.y.dom u@a.dom a@my.dom", "taken"},
+		{"since 8.9: not to a literal of ours", "", plain, "192.0.2.1 x.y.dom u@a.dom a@[203.0.113.25]", "taken"},
+		{"since 8.9: but to another's", "", plain, "192.0.2.1 x.y.dom u@a.dom a@[203.0.113.26]", denied},
 		{"since 8.9: not to a local program", "", plain, "- - u@a.dom b@c.dom", "relayed"},
 		{"since 8.9: not to this host", "", plain, "127.0.0.1 localhost u@a.dom b@c.dom", "relayed"},
 		{"since 8.9: an unqualified sender", "", plain, "192.0.2.1 x.y.dom postmaster a@my.dom", "553 5.5.4 Domain name required for sender address postmaster"},

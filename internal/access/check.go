@@ -72,6 +72,8 @@ type Facts struct {
 	// Local tells which domains are ours (sendmail's class w). It must be pure;
 	// nil is none.
 	Local func(addr.Domain) bool
+	// LocalIP does the same for domain literals, user@[192.0.2.1].
+	LocalIP func(netip.Addr) bool
 
 	Authenticated           bool   // logged in: nothing here refuses, and the client may relay
 	CertIssuer, CertSubject string // distinguished names of a verified client certificate
@@ -282,7 +284,15 @@ func (s *search) blocked(f *Facts, to *addr.Path) (hit, bool) {
 
 // local reports whether a recipient is ours: its domain is, or it has none.
 func (f *Facts) local(to *addr.Path) bool {
-	return to.Kind == addr.Postmaster || to.Kind == addr.Mailbox && f.Local != nil && f.Local(to.Domain)
+	switch to.Kind {
+	case addr.Postmaster:
+		return true
+	case addr.Mailbox:
+		return f.Local != nil && f.Local(to.Domain)
+	case addr.IPLiteral:
+		return f.LocalIP != nil && f.LocalIP(to.IP)
+	}
+	return false
 }
 
 // rcpt is ruleset check_rcpt: is the recipient blocked, and may its mail leave?

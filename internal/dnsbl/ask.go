@@ -70,6 +70,9 @@ func Questions(l Lists, f Facts) []Question {
 	}
 	domains := func(about About, zones []string, names ...string) {
 		for _, name := range names {
+			if len(out) == MaxQuestions {
+				return
+			}
 			name, err := resolver.Normalize(name)
 			if err != nil || !strings.Contains(name, ".") || name == "." || name[0] == '[' {
 				continue

@@ -146,8 +146,10 @@ func Find(zone string) *List {
 }
 
 // Public is the zone as it may be shown: without the key of an account.
-func Public(zone string) string {
-	if l := Find(zone); l != nil && strings.HasPrefix(l.Zone, "*.") {
+func Public(zone string) string { return Find(zone).public(zone) }
+
+func (l *List) public(zone string) string {
+	if l != nil && strings.HasPrefix(l.Zone, "*.") {
 		return l.Zone[2:]
 	}
 	return zone

@@ -189,7 +189,8 @@ func (c *Checker) ask(ctx context.Context, zone, subject, label string, k kind) 
 		res.Zone, res.Query = zone, label+"."+zone
 		_, err = resolver.Normalize(res.Query)
 	}
-	res.List, res.Name = Find(zone), Public(zone)
+	res.List = Find(zone)
+	res.Name = res.List.public(zone)
 	if err != nil {
 		res.Cause, res.Err = BadQuestion, err
 		return res
