@@ -1,6 +1,8 @@
 package finding
 
 import (
+	"encoding/json"
+	"reflect"
 	"regexp"
 	"testing"
 )
@@ -20,7 +22,7 @@ func TestCatalogueAndTextsAgree(t *testing.T) {
 		if other, ok := bits[c.Bit]; ok {
 			t.Errorf("%s and %s share bit %d", c.ID, other, c.Bit)
 		}
-		if c.Bit < 0 || c.Bit >= 64*words {
+		if c.Bit < 0 || c.Bit >= MaxChecks {
 			t.Errorf("%s: bit %d is outside the set", c.ID, c.Bit)
 		}
 		bits[c.Bit] = c.ID
@@ -65,5 +67,33 @@ func TestSet(t *testing.T) {
 	}
 	if p := s.Passes(); len(p) != 1 || p[0] != SPFFail {
 		t.Errorf("passes: %v", p)
+	}
+}
+
+// A record of the time when the bitset had two words reads as it did then, and
+// what is written today is read again.
+func TestOldRecordsDecode(t *testing.T) {
+	const old = `{"passed":[1,4503599627370496],"others":[{"check":"spf.fail","outcome":2,"subject":"example.org","evidence":[{"what":"record","seen":"v=spf1 -all"}]}]}`
+	want := Set{
+		Passed: [setWords]uint64{1, 1 << 52},
+		Others: []Finding{Of(SPFFail, Fail, "example.org", "record", "v=spf1 -all")},
+	}
+	var s Set
+	if err := json.Unmarshal([]byte(old), &s); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(s, want) {
+		t.Errorf("got %+v, want %+v", s, want)
+	}
+	if s.Outcome(PTRMissing) != Pass || s.Outcome(SPFFail) != Fail {
+		t.Errorf("bit 0: %v; evidence: %v", s.Outcome(PTRMissing), s.Outcome(SPFFail))
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again Set
+	if err := json.Unmarshal(b, &again); err != nil || !reflect.DeepEqual(again, want) {
+		t.Errorf("%s reads as %+v, %v", b, again, err)
 	}
 }

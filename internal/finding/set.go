@@ -1,14 +1,18 @@
 package finding
 
-// words is how many 64-bit words the bitset of passes has.
-const words = 2
+// setWords is how many 64-bit words the bitset of passes has. It may grow: a record
+// kept with fewer words reads as one whose further bits are clear.
+const setWords = 4
+
+// MaxChecks is how many checks a Set has room for: each Bit is less.
+const MaxChecks = 64 * setWords
 
 // Set is what is kept with every message and refused connection: passes as a
 // bitset, findings with evidence for what failed or could not be verified. The
 // zero Set is empty and ready. It is not safe for concurrent use.
 type Set struct {
-	Passed [words]uint64 `json:"passed"`
-	Others []Finding     `json:"others,omitempty"` // Fail and Unverified, in the order they were found
+	Passed [setWords]uint64 `json:"passed"`
+	Others []Finding        `json:"others,omitempty"` // Fail and Unverified, in the order they were found
 }
 
 // Add records a finding. A second finding on the same check and subject replaces
