@@ -15,24 +15,18 @@ type Counts struct {
 	Octets    atomic.Int64 // of accepted messages, as received
 	Failed    atomic.Int64 // messages that could not be kept: 451 or 452
 	Commit    atomic.Int64 // nanoseconds from the dot to the reply, in total
-	refusedBy [maxChecks]atomic.Int64
+	refusedBy [finding.MaxChecks]atomic.Int64
 }
-
-// maxChecks bounds the bits of the catalogue.
-const maxChecks = 128
 
 // refused counts a refusal by its check.
 func (c *Counts) refused(check string) {
-	if k, ok := finding.Lookup(finding.ID(check)); ok && k.Bit < maxChecks {
+	if k, ok := finding.Lookup(finding.ID(check)); ok {
 		c.refusedBy[k.Bit].Add(1)
 	}
 }
 
 // Refused is how many recipients and messages a check refused or put off.
 func (c *Counts) Refused(k finding.Check) int64 {
-	if k.Bit >= maxChecks {
-		return 0
-	}
 	return c.refusedBy[k.Bit].Load()
 }
 
