@@ -2,66 +2,119 @@ package finding
 
 // The ids that code refers to. Each stands once in the catalogue below.
 const (
-	PTRMissing     ID = "ptr.missing"
-	PTRMismatch    ID = "ptr.mismatch"
-	PTRGeneric     ID = "ptr.generic"
-	HELOFQDN       ID = "helo.fqdn"
-	HELOLiteral    ID = "helo.literal"
-	HELOSelf       ID = "helo.self"
-	HELOUnknown    ID = "helo.unknown"
-	HELOMismatch   ID = "helo.mismatch"
-	SenderDomain   ID = "sender.domain"
-	SenderMX       ID = "sender.mx"
-	SenderForeign  ID = "sender.foreign"
-	MXNull         ID = "mx.null"
-	SPFFail        ID = "spf.fail"
-	SPFSoftFail    ID = "spf.softfail"
-	SPFMissing     ID = "spf.missing"
-	SPFInvalid     ID = "spf.invalid"
-	DKIMMissing    ID = "dkim.missing"
-	DKIMFail       ID = "dkim.fail"
-	DKIMWeak       ID = "dkim.weak"
-	DMARCFail      ID = "dmarc.fail"
-	DMARCMissing   ID = "dmarc.missing"
-	DMARCInvalid   ID = "dmarc.invalid"
-	FromMissing    ID = "from.missing"
-	FromMultiple   ID = "from.multiple"
-	HeaderID       ID = "header.message-id"
-	HeaderDate     ID = "header.date"
-	HeaderSyntax   ID = "header.syntax"
-	DNSBLListed    ID = "dnsbl.listed"
-	RelayDenied    ID = "relay.denied"
-	RcptUnknown    ID = "rcpt.unknown"
-	RcptFull       ID = "rcpt.full"
-	RcptLimit      ID = "rcpt.limit"
-	AddressSyntax  ID = "address.syntax"
-	EarlyTalker    ID = "smtp.early-talker"
-	BareNewline    ID = "smtp.bare-newline"
-	Pipelining     ID = "smtp.pipelining"
-	Injection      ID = "smtp.injection"
-	BudgetExceeded ID = "smtp.budget"
-	LoopHops       ID = "loop.hops"
-	MessageSize    ID = "message.size"
-	AuthRequired   ID = "auth.required"
-	AuthFailed     ID = "auth.failed"
-	ConnNetwork    ID = "conn.network"
-	ConnTotal      ID = "conn.total"
-	ConnProxy      ID = "conn.proxy"
-	HTTPVerb       ID = "smtp.http"
-	Harvest        ID = "smtp.harvest"
-	SystemBusy     ID = "system.busy"
-	SystemFull     ID = "system.full"
-	SandboxOff     ID = "sandbox.off"
-	CertSelfSigned ID = "cert.self-signed"
-	CertExpiring   ID = "cert.expiring"
-	RelayBroad     ID = "relay.broad"
+	PTRMissing        ID = "ptr.missing"
+	PTRMismatch       ID = "ptr.mismatch"
+	PTRGeneric        ID = "ptr.generic"
+	PTRMany           ID = "ptr.many"
+	HELOFQDN          ID = "helo.fqdn"
+	HELOLiteral       ID = "helo.literal"
+	HELOSelf          ID = "helo.self"
+	HELOUnknown       ID = "helo.unknown"
+	HELOMismatch      ID = "helo.mismatch"
+	SenderDomain      ID = "sender.domain"
+	SenderMX          ID = "sender.mx"
+	SenderForeign     ID = "sender.foreign"
+	MXNull            ID = "mx.null"
+	MXAddress         ID = "mx.address"
+	MXCNAME           ID = "mx.cname"
+	MXDangling        ID = "mx.dangling"
+	MXPrivate         ID = "mx.private"
+	SPFFail           ID = "spf.fail"
+	SPFSoftFail       ID = "spf.softfail"
+	SPFMissing        ID = "spf.missing"
+	SPFMultiple       ID = "spf.multiple"
+	SPFInvalid        ID = "spf.invalid"
+	SPFLookups        ID = "spf.lookups"
+	SPFBroad          ID = "spf.broad"
+	SPFHELO           ID = "spf.helo"
+	DKIMMissing       ID = "dkim.missing"
+	DKIMFail          ID = "dkim.fail"
+	DKIMKey           ID = "dkim.key"
+	DKIMWeak          ID = "dkim.weak"
+	DKIMSHA1          ID = "dkim.sha1"
+	DKIMLength        ID = "dkim.length"
+	DKIMTesting       ID = "dkim.testing"
+	DKIMExpired       ID = "dkim.expired"
+	DKIMClock         ID = "dkim.clock"
+	DMARCFail         ID = "dmarc.fail"
+	DMARCMissing      ID = "dmarc.missing"
+	DMARCInvalid      ID = "dmarc.invalid"
+	DMARCNone         ID = "dmarc.none"
+	ARCFail           ID = "arc.fail"
+	FromMissing       ID = "from.missing"
+	FromMultiple      ID = "from.multiple"
+	HeaderID          ID = "header.message-id"
+	HeaderDate        ID = "header.date"
+	DateSkew          ID = "header.date-skew"
+	HeaderDuplicate   ID = "header.duplicate"
+	Header8Bit        ID = "header.8bit"
+	HeaderLine        ID = "header.line"
+	HeaderSyntax      ID = "header.syntax"
+	ListUnsubscribe   ID = "list.unsubscribe"
+	DNSBLListed       ID = "dnsbl.listed"
+	DNSBLHELO         ID = "dnsbl.helo"
+	DNSBLDomain       ID = "dnsbl.domain"
+	DNSBLBody         ID = "dnsbl.body"
+	DNSBLList         ID = "dnsbl.list"
+	ReputationBad     ID = "reputation.bad"
+	Greylisted        ID = "greylist.wait"
+	RateClient        ID = "rate.client"
+	RateSender        ID = "rate.sender"
+	RateRcpt          ID = "rate.recipient"
+	AccessDenied      ID = "access.denied"
+	AccessDiscard     ID = "access.discard"
+	SpamScore         ID = "spam.score"
+	SpamHigh          ID = "spam.high"
+	ContentExecutable ID = "content.executable"
+	ContentMacro      ID = "content.macro"
+	ContentArchive    ID = "content.archive"
+	ContentEncrypted  ID = "content.encrypted"
+	ContentName       ID = "content.name"
+	URLAddress        ID = "url.address"
+	URLCredential     ID = "url.credential"
+	URLScript         ID = "url.script"
+	URLMismatch       ID = "url.mismatch"
+	URLMany           ID = "url.many"
+	ScanVirus         ID = "scan.virus"
+	ScanRefused       ID = "scan.refused"
+	ScanDown          ID = "scan.down"
+	PolicyHeld        ID = "policy.held"
+	QuarantineOverdue ID = "quarantine.overdue"
+	RelayDenied       ID = "relay.denied"
+	RelayBroad        ID = "relay.broad"
+	RcptUnknown       ID = "rcpt.unknown"
+	RcptFull          ID = "rcpt.full"
+	RcptLimit         ID = "rcpt.limit"
+	AddressSyntax     ID = "address.syntax"
+	EarlyTalker       ID = "smtp.early-talker"
+	BareNewline       ID = "smtp.bare-newline"
+	Pipelining        ID = "smtp.pipelining"
+	Injection         ID = "smtp.injection"
+	BudgetExceeded    ID = "smtp.budget"
+	HTTPVerb          ID = "smtp.http"
+	Harvest           ID = "smtp.harvest"
+	TLSNone           ID = "tls.none"
+	MessageSize       ID = "message.size"
+	LoopHops          ID = "loop.hops"
+	AuthRequired      ID = "auth.required"
+	AuthFailed        ID = "auth.failed"
+	ConnNetwork       ID = "conn.network"
+	ConnTotal         ID = "conn.total"
+	ConnProxy         ID = "conn.proxy"
+	SystemBusy        ID = "system.busy"
+	SystemFull        ID = "system.full"
+	SandboxOff        ID = "sandbox.off"
+	CertSelfSigned    ID = "cert.self-signed"
+	CertExpiring      ID = "cert.expiring"
 )
 
-// catalogue is in the order of people's reading. Bits are for ever.
+// catalogue is in the order of people's reading, the checks of one section (the
+// first word of the id) together. Bits are for ever.
 var catalogue = [...]Check{
 	{PTRMissing, 0, Critical, "RFC 1912 §2.1; RFC 8601 §2.7.3", "CH-ID-01 S14"},
 	{PTRMismatch, 1, Critical, "RFC 8601 §2.7.3", "CH-ID-02 S17"},
 	{PTRGeneric, 2, High, "M3AAWG sender practice", "CH-ID-04 S19"},
+	{PTRMany, 69, Low, "RFC 2181 §10.2", "CH-ID-03 S16"},
 	{HELOFQDN, 3, High, "RFC 5321 §4.1.1.1", "CH-ID-05 S2"},
 	{HELOLiteral, 4, Medium, "RFC 5321 §4.1.3", "CH-ID-05 S3"},
 	{HELOSelf, 5, High, "RFC 5321 §4.1.1.1", "CH-ID-08 S5"},
@@ -71,23 +124,73 @@ var catalogue = [...]Check{
 	{SenderMX, 9, High, "RFC 5321 §5.1", "CH-MX-01 S9"},
 	{SenderForeign, 10, High, "RFC 6409 §6.1", "S76"},
 	{MXNull, 11, High, "RFC 7505 §4.2", "CH-MX-04 S34"},
+	{MXAddress, 66, Critical, "RFC 5321 §5.1", "CH-MX-02 S11"},
+	{MXCNAME, 65, Medium, "RFC 2181 §10.3", "CH-MX-02 S12"},
+	{MXDangling, 68, Critical, "RFC 5321 §5.1", "CH-MX-02 S12"},
+	{MXPrivate, 67, Critical, "RFC 6890 §2.2", "CH-MX-02 S13"},
 	{SPFFail, 12, Critical, "RFC 7208 §8.4", "CH-SPF-05 S33"},
 	{SPFSoftFail, 13, Medium, "RFC 7208 §8.5", "CH-SPF-04 S33"},
 	{SPFMissing, 14, Medium, "RFC 7208 §8.1", "CH-SPF-01 S33"},
+	{SPFMultiple, 55, High, "RFC 7208 §4.5", "CH-SPF-01 S30"},
 	{SPFInvalid, 15, High, "RFC 7208 §8.7", "CH-SPF-01 S33"},
+	{SPFLookups, 54, High, "RFC 7208 §4.6.4", "CH-SPF-02 S30"},
+	{SPFBroad, 56, Critical, "RFC 7208 §5.1", "CH-SPF-04 S28"},
+	{SPFHELO, 57, Medium, "RFC 7208 §2.3", "CH-ID-05 S7"},
 	{DKIMMissing, 16, Medium, "RFC 6376 §6.1", "CH-DKIM-05 S37"},
 	{DKIMFail, 17, Medium, "RFC 6376 §6.1.3", "CH-DKIM-05 S37"},
+	{DKIMKey, 58, Medium, "RFC 6376 §6.1.2", "CH-DKIM-01 S41"},
 	{DKIMWeak, 18, Medium, "RFC 8301 §3.2", "CH-DKIM-02"},
+	{DKIMSHA1, 63, Medium, "RFC 8301 §3.1", "CH-DKIM-03"},
+	{DKIMLength, 59, Medium, "RFC 6376 §8.2", "CH-DKIM-05"},
+	{DKIMTesting, 60, Medium, "RFC 6376 §3.6.1", "CH-DKIM-03"},
+	{DKIMExpired, 61, Medium, "RFC 6376 §3.5", "CH-DKIM-05"},
+	{DKIMClock, 62, Low, "RFC 6376 §3.5", "CH-DKIM-05"},
 	{DMARCFail, 19, Critical, "RFC 9989 §5.3", "CH-DMARC-05 S44"},
 	{DMARCMissing, 20, Medium, "RFC 9989 §4.10", "CH-DMARC-01 S45"},
 	{DMARCInvalid, 21, High, "RFC 9989 §4.7", "CH-DMARC-01 S52"},
+	{DMARCNone, 64, Low, "RFC 9989 §4.7", "CH-DMARC-02 S48"},
+	{ARCFail, 53, Low, "RFC 8617 §5.2", "CH-MSG-03"},
 	{FromMissing, 22, High, "RFC 5322 §3.6", "CH-MSG-01"},
 	{FromMultiple, 23, High, "RFC 9989 §5.3.1", "CH-MSG-01"},
 	{HeaderID, 24, Low, "RFC 5322 §3.6.4", "CH-MSG-01"},
 	{HeaderDate, 25, Low, "RFC 5322 §3.6.1", "CH-MSG-01"},
+	{DateSkew, 77, Low, "RFC 5322 §3.6.1", "CH-SMTP-16"},
+	{HeaderDuplicate, 74, High, "RFC 5322 §3.6", "CH-MSG-01"},
+	{Header8Bit, 75, Medium, "RFC 5322 §2.2", "CH-MSG-01"},
+	{HeaderLine, 76, Medium, "RFC 5322 §2.1.1", "CH-MSG-01"},
 	{HeaderSyntax, 26, Low, "RFC 5322 §2.2", "CH-MSG-01"},
+	{ListUnsubscribe, 78, High, "RFC 8058 §3.1", "CH-MSG-02"},
 	{DNSBLListed, 27, High, "RFC 5782 §2.1", "CH-REP-01 S90"},
+	{DNSBLHELO, 70, High, "RFC 5782 §3", "CH-REP-01 S90"},
+	{DNSBLDomain, 71, High, "RFC 5782 §3", "CH-REP-01 S90"},
+	{DNSBLBody, 72, High, "RFC 5782 §3", "CH-REP-01 S90"},
+	{DNSBLList, 73, Medium, "RFC 5782 §5", "CH-REP-02 S91"},
+	{ReputationBad, 81, High, "M3AAWG sender practice", "CH-REP-01 S86"},
+	{Greylisted, 80, Low, "RFC 6647 §5", "CH-SMTP-15"},
+	{RateClient, 82, Medium, "RFC 2505 §2.8", "S83"},
+	{RateSender, 83, Medium, "RFC 2505 §2.8", "S84"},
+	{RateRcpt, 84, Medium, "RFC 2505 §2.8", "S83"},
+	{AccessDenied, 85, High, "RFC 5321 §7.9", "S70"},
+	{AccessDiscard, 86, Critical, "RFC 5321 §6.2", "S70"},
+	{SpamScore, 87, Medium, "RFC 5321 §6.2", "S54"},
+	{SpamHigh, 88, High, "RFC 5321 §6.2", "S54"},
+	{ContentExecutable, 89, High, "Gmail 5.7.0 blocked content", "S116"},
+	{ContentMacro, 90, Medium, "MITRE ATT&CK T1204.002", "S116"},
+	{ContentArchive, 91, Medium, "CWE-409", "S116"},
+	{ContentEncrypted, 92, Medium, "Gmail 5.7.0 blocked content", "S116"},
+	{ContentName, 93, High, "RFC 2183 §5", "S116"},
+	{URLAddress, 94, Medium, "RFC 3986 §7.4", "CH-REP-01 S54"},
+	{URLCredential, 95, Medium, "RFC 3986 §7.6", "S54"},
+	{URLScript, 96, High, "RFC 5890 §4.4; UTS #39 §5", "S54"},
+	{URLMismatch, 97, Medium, "RFC 3986 §7.6", "S54"},
+	{URLMany, 98, Low, "M3AAWG sender practice", "CH-REP-01"},
+	{ScanVirus, 99, Critical, "RFC 5321 §6.2", "S116"},
+	{ScanRefused, 100, High, "RFC 5321 §7.9", "S116"},
+	{ScanDown, 101, Medium, "RFC 5321 §4.2.3", "CH-SMTP-18 S116"},
+	{PolicyHeld, 103, Medium, "RFC 5321 §7.9", "S58"},
+	{QuarantineOverdue, 102, High, "RFC 5321 §6.1", "S58"},
 	{RelayDenied, 28, Critical, "RFC 5321 §3.6.1", "CH-SMTP-10 S68"},
+	{RelayBroad, 48, High, "RFC 5321 §3.6.1", "CH-ACC-01 S72"},
 	{RcptUnknown, 29, Critical, "RFC 5321 §3.3", "CH-SMTP-14"},
 	{RcptFull, 30, Critical, "RFC 3463 §3.3", "CH-SMTP-14"},
 	{RcptLimit, 31, Low, "RFC 5321 §4.5.3.1.8", "S83"},
@@ -97,21 +200,21 @@ var catalogue = [...]Check{
 	{Pipelining, 35, Low, "RFC 2920 §3.1", "CH-SMTP-15"},
 	{Injection, 36, Critical, "RFC 3207 §4.2", "CH-TLS-05"},
 	{BudgetExceeded, 37, Medium, "RFC 5321 §4.5.3", "S83"},
-	{LoopHops, 38, Critical, "RFC 5321 §6.3", "CH-SMTP-14"},
+	{HTTPVerb, 51, Medium, "RFC 5321 §3.1", "CH-SMTP-15"},
+	{Harvest, 52, High, "RFC 5321 §7.3", "CH-SMTP-12"},
+	{TLSNone, 79, Medium, "RFC 3207 §4; Gmail sender guidelines", "CH-BULK-G"},
 	{MessageSize, 39, Critical, "RFC 1870 §6", "CH-SMTP-15"},
+	{LoopHops, 38, Critical, "RFC 5321 §6.3", "CH-SMTP-14"},
 	{AuthRequired, 40, Critical, "RFC 6409 §4.3", "S66"},
 	{AuthFailed, 41, High, "RFC 4954 §6", "S76"},
 	{ConnNetwork, 42, Medium, "RFC 5321 §4.5.4.2", "S83"},
 	{ConnTotal, 49, Medium, "RFC 5321 §4.5.4.2", "S83"},
 	{ConnProxy, 50, High, "PROXY protocol §2", "S82"},
-	{HTTPVerb, 51, Medium, "RFC 5321 §3.1", "CH-SMTP-15"},
-	{Harvest, 52, High, "RFC 5321 §7.3", "CH-SMTP-12"},
 	{SystemBusy, 43, Medium, "RFC 5321 §4.2.3", "CH-SMTP-18"},
 	{SystemFull, 44, Critical, "RFC 5321 §4.2.3", "CH-SMTP-18"},
 	{SandboxOff, 45, Low, "Landlock", "S118"},
 	{CertSelfSigned, 46, High, "RFC 8314 §3", "CH-TLS-03 S150"},
 	{CertExpiring, 47, High, "RFC 5280 §4.1.2.5", "CH-TLS-03"},
-	{RelayBroad, 48, High, "RFC 5321 §3.6.1", "CH-ACC-01 S72"},
 }
 
 // byID is made once from the catalogue and never changed.

@@ -2,10 +2,20 @@ package finding
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
 	"reflect"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "write the golden files and the pages anew")
 
 // Every check has its texts in every language, and no text is left over.
 func TestCatalogueAndTextsAgree(t *testing.T) {
@@ -39,6 +49,133 @@ func TestCatalogueAndTextsAgree(t *testing.T) {
 	for _, lang := range languages {
 		if len(all[lang]) != len(catalogue) {
 			t.Errorf("%s has %d texts for %d checks", lang, len(all[lang]), len(catalogue))
+		}
+	}
+}
+
+// A title goes into an SMTP reply: one short line of printable ASCII, no full
+// stop. The other texts are whole sentences.
+func TestTextsAreInForm(t *testing.T) {
+	all, err := loadTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const longest = 80 // octets; with code, check id and link a reply stays far below RFC 5321 §4.5.3.1.5
+	for _, c := range All() {
+		title := all["en"][c.ID].Title
+		if strings.ContainsFunc(title, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%s: the title %q is not ASCII", c.ID, title)
+		}
+		if len(title) > longest {
+			t.Errorf("%s: the title has %d octets, at most %d", c.ID, len(title), longest)
+		}
+		for _, lang := range languages {
+			x := all[lang][c.ID]
+			if strings.HasSuffix(x.Title, ".") {
+				t.Errorf("%s: the title ends in a full stop in %s", c.ID, lang)
+			}
+			for _, s := range []string{x.Why, x.Them, x.Us} {
+				if !strings.HasSuffix(s, ".") || strings.ContainsAny(s, "\r\n") {
+					t.Errorf("%s: %q is no sentence", c.ID, s)
+				}
+			}
+		}
+	}
+}
+
+// declared reads the constants of type ID from the package's source.
+func declared(t *testing.T) map[string]ID {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "catalogue.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]ID{}
+	for _, d := range f.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.CONST {
+			continue
+		}
+		for _, s := range g.Specs {
+			v := s.(*ast.ValueSpec)
+			if id, ok := v.Type.(*ast.Ident); !ok || id.Name != "ID" {
+				continue
+			}
+			text, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[v.Names[0].Name] = ID(text)
+		}
+	}
+	return ids
+}
+
+// Each constant is a row of the catalogue and each row has one constant, so that
+// code cannot name a check that nobody could look up.
+func TestEveryConstantIsInTheCatalogue(t *testing.T) {
+	constants := map[ID]string{}
+	for name, id := range declared(t) {
+		if other, ok := constants[id]; ok {
+			t.Errorf("%s and %s are both %q", name, other, id)
+		}
+		constants[id] = name
+		if _, ok := Lookup(id); !ok {
+			t.Errorf("%s (%q) has no row in the catalogue", name, id)
+		}
+	}
+	rows := map[ID]bool{}
+	for _, c := range All() {
+		if rows[c.ID] {
+			t.Errorf("%s has two rows", c.ID)
+		}
+		rows[c.ID] = true
+		if constants[c.ID] == "" {
+			t.Errorf("%s has a row and no constant", c.ID)
+		}
+	}
+}
+
+// Bits are for ever: records that were kept years ago are read by them. The
+// golden file has the bit of each check; -update adds new ones and never changes
+// an old one.
+func TestBitsAreForEver(t *testing.T) {
+	const file = "testdata/bits"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := map[int]ID{}
+	for line := range strings.Lines(string(b)) {
+		var bit int
+		var id ID
+		if _, err := fmt.Sscan(line, &bit, &id); err != nil {
+			t.Fatalf("%s: %q: %v", file, line, err)
+		}
+		golden[bit] = id
+		if c, ok := Lookup(id); !ok || c.Bit != bit {
+			t.Errorf("%s has bit %d for ever; the catalogue says %+v", id, bit, c)
+		}
+	}
+	byBit := map[int]ID{}
+	for _, c := range All() {
+		byBit[c.Bit] = c.ID
+	}
+	for bit := range MaxChecks {
+		id := byBit[bit]
+		switch {
+		case id == "" || golden[bit] == id:
+		case golden[bit] != "":
+			t.Errorf("bit %d of %s went to %s", bit, golden[bit], id)
+		case *update:
+			b = fmt.Appendln(b, bit, id)
+		default:
+			t.Errorf("%s (bit %d) is not in %s yet: run go test ./internal/finding -update", id, bit, file)
+		}
+	}
+	if *update && !t.Failed() {
+		if err := os.WriteFile(file, b, 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
