@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"posta/internal/words"
 )
 
 // Problem is one thing wrong with a file.
@@ -121,7 +123,7 @@ func allKeys(t reflect.Type, prefix string) []string {
 func nearest(key string, known []string) string {
 	best, at := "", 1+len(key)/3
 	for _, k := range known {
-		if d := distance(key, k); d <= at {
+		if d := words.Distance(key, k); d <= at {
 			best, at = k, d-1
 		}
 		// The right key in the wrong table is a common slip.
@@ -130,27 +132,6 @@ func nearest(key string, known []string) string {
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to add, take or change.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // keyLines finds the line of each key, for problems that the checks find after

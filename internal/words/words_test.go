@@ -44,3 +44,17 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"", "abc", 3}, {"spf.fail", "spf.fail", 0}, {"spf.fial", "spf.fail", 2},
+		{"spf-fail", "spf.fail", 1}, {"spf.fai", "spf.fail", 1}, {"kitten", "sitting", 3},
+	} {
+		if got, back := Distance(c.a, c.b), Distance(c.b, c.a); got != c.want || back != c.want {
+			t.Errorf("%q, %q: %d and %d, want %d", c.a, c.b, got, back, c.want)
+		}
+	}
+}
