@@ -141,4 +141,7 @@ type Verdict struct {
 	Action Action
 	Check  string // id of the deciding check, "" when all was well
 	Label  string // keyword to set on the delivered message, e.g. "$SPFSoftFail"
+	// Greylist is the id of a check for which a sender that is not known yet is put
+	// off once, "" for none. The action is what holds when he comes again.
+	Greylist string
 }

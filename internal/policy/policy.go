@@ -1,12 +1,15 @@
 // Package policy folds findings into one verdict for each recipient (DESIGN
-// §2.3): a table of check × level, by class of sender, that an administrator
-// reads. The table is in rules.go.
+// §2.3): a table of check × class of sender × level that an administrator reads,
+// changes and tries on past traffic. The table is in rules.go, the values of the
+// guides beside it in guide.go, the form in which a changed policy is written in
+// text.go.
 //
 // Policy is a pure function: findings in, verdict out. It knows no protocol and
 // does not look anything up.
 package policy
 
 import (
+	"posta/internal/addr"
 	"posta/internal/finding"
 	"posta/internal/mail"
 )
@@ -14,7 +17,9 @@ import (
 // Level is how strict we are with strangers.
 type Level uint8
 
-// The levels; Guia has the values of the five guides.
+// The levels. Strict, the default, refuses only what an RFC, the sender's own
+// published policy or the administrator's lists give reason to refuse, and marks
+// the rest. Guia has the values of the five guides.
 const (
 	Lenient Level = iota
 	Strict
@@ -25,6 +30,9 @@ const (
 var levelNames = [...]string{"lenient", "strict", "paranoid", "guia"}
 
 func (l Level) String() string { return levelNames[l] }
+
+// Levels lists the levels in their order.
+func Levels() []Level { return []Level{Lenient, Strict, Paranoid, Guia} }
 
 // ParseLevel is the inverse of String.
 func ParseLevel(s string) (Level, bool) {
@@ -37,20 +45,23 @@ func ParseLevel(s string) (Level, bool) {
 }
 
 // Step is what follows when a check fails: an action and, when the message is
-// delivered all the same, a keyword on it.
+// delivered all the same, a keyword on it. The zero Step is "accept".
 type Step struct {
 	Action mail.Action
 	Mark   string // keyword, e.g. "$SPFSoftFail"
 	// Published means: what the domain's own DMARC record asks for.
 	Published bool
+	// Greylist means: put off until the same network comes again for the same
+	// sender and recipient, as every mail server does and few spammers do.
+	Greylist bool
 }
 
 // Rule is one row of the table.
 type Rule struct {
 	Check finding.ID
-	// Strangers is what follows at each level for senders that are neither
-	// authenticated nor of the local network.
-	Strangers [4]Step
+	// Steps is what follows at each level for strangers: with a server of their own,
+	// and at one of the big providers.
+	Steps [strangers][4]Step
 	// Unverified is what follows when the check could not be verified; never a
 	// refusal for good.
 	Unverified [4]Step
@@ -58,30 +69,73 @@ type Rule struct {
 	Everyone bool
 }
 
-// Rules lists the table.
+// strangers is how many classes of sender the table tells apart: mail.OwnServer
+// and mail.BigProvider. Those above are ours, and only rows for everyone touch them.
+const strangers = 2
+
+// Rules lists the table as it is shipped.
 func Rules() []Rule { return append([]Rule(nil), rules[:]...) }
 
 // Facts are what rules need besides the findings.
 type Facts struct {
 	Class mail.Class
-	Level Level
+	// Recipient chooses among the exceptions.
+	Recipient addr.Address
 	// DMARC is what the From domain's record asks for when dmarc.fail holds.
 	DMARC mail.Action
 	// Postmaster is set for postmaster@ and abuse@, which take mail from clients
 	// that are refused elsewhere (RFC 5321 §4.5.1, RFC 2142).
 	Postmaster bool
+	// Friend is set for recipients who asked for all their mail (SPAMFRIEND in the
+	// access map) and for senders whom the administrator's access map takes (OK).
+	Friend bool
+}
+
+// Policy is the table with what an administrator changed in it. It is not changed
+// once it is in use. The zero Policy is the shipped table at the level lenient.
+type Policy struct {
+	Changes
+	Exceptions []Exception // the first that names the recipient holds; an address before a domain
+	Spam       Spam
+	Quarantine Quarantine
+	Accounts   Accounts
+}
+
+// Changes are a level and single steps that differ from it.
+type Changes struct {
+	Level Level
+	Steps Steps
+}
+
+// Steps are the cells that were changed.
+type Steps map[Cell]Step
+
+// Cell is one place of the table at the chosen level.
+type Cell struct {
+	Check      finding.ID
+	Class      mail.Class // OwnServer or BigProvider
+	Unverified bool
+}
+
+// Exception holds other values for some recipients of ours. Whatever it does not
+// name is as in the policy itself.
+type Exception struct {
+	For []string // "ana@example.org", or "@example.org" for a whole domain; lower case
+	Changes
+	HasLevel bool
 }
 
 // Fold takes the hardest step of all rules that apply; of equal ones the first
 // in the table.
-func Fold(s *finding.Set, f Facts) mail.Verdict {
+func (p *Policy) Fold(s *finding.Set, f Facts) mail.Verdict {
 	var v mail.Verdict
 	if len(s.Others) == 0 {
 		return v
 	}
+	ex := p.exception(f.Recipient)
 	for i := range rules {
 		r := &rules[i]
-		step, ok := r.step(s, f)
+		step, ok := p.step(r, ex, s, f)
 		if !ok {
 			continue
 		}
@@ -91,27 +145,115 @@ func Fold(s *finding.Set, f Facts) mail.Verdict {
 		if step.Mark != "" && v.Label == "" {
 			v.Label = step.Mark
 		}
+		if step.Greylist && v.Greylist == "" {
+			v.Greylist = string(r.Check)
+		}
 	}
-	if f.Postmaster && v.Action > mail.Junk {
+	if (f.Postmaster || f.Friend) && v.Action > mail.Junk && !hard(finding.ID(v.Check)) {
 		v.Action = mail.Accept
+	}
+	if f.Postmaster || f.Friend || v.Action > mail.Junk {
+		v.Greylist = "" // one who is refused anyhow is not put off
 	}
 	return v
 }
 
+// Settle makes the verdicts for the recipients of one message one answer. Over SMTP
+// there is one reply for all: when some accept, one whose verdict is a refusal gets
+// the message into quarantine, never a bounce (DESIGN §2.5).
+func Settle(vs []mail.Verdict) {
+	accepts := false
+	for _, v := range vs {
+		accepts = accepts || v.Action < mail.Defer
+	}
+	for i := range vs {
+		if accepts && vs[i].Action >= mail.Defer {
+			vs[i].Action = mail.Quarantine
+		}
+	}
+}
+
+// hard reports whether a check refuses even mail to postmaster@: a loop, and what a
+// scanner found.
+func hard(id finding.ID) bool { return id == finding.LoopHops || id == finding.ScanVirus }
+
 // step is what one row says, and whether it says anything.
-func (r *Rule) step(s *finding.Set, f Facts) (Step, bool) {
+func (p *Policy) step(r *Rule, ex *Exception, s *finding.Set, f Facts) (Step, bool) {
 	if f.Class >= mail.LocalNetwork && !r.Everyone {
 		return Step{}, false
 	}
+	c := Cell{Check: r.Check, Class: min(f.Class, mail.BigProvider)}
 	switch s.Outcome(r.Check) {
 	case finding.Fail:
-		st := r.Strangers[f.Level]
-		if st.Published {
-			st.Action = f.DMARC
-		}
-		return st, true
 	case finding.Unverified:
-		return r.Unverified[f.Level], true
+		c.Unverified = true
+	default:
+		return Step{}, false
+	}
+	st := p.at(r, ex, c)
+	if st.Published {
+		st.Action = f.DMARC
+	}
+	return st, true
+}
+
+// at is what stands in a cell: the exception's own step, the policy's, or the
+// table's at the level that holds.
+func (p *Policy) at(r *Rule, ex *Exception, c Cell) Step {
+	level := p.Level
+	if ex != nil {
+		if st, ok := ex.Steps[c]; ok {
+			return st
+		}
+		if ex.HasLevel {
+			level = ex.Level
+			return r.shipped(level, c)
+		}
+	}
+	if st, ok := p.Steps[c]; ok {
+		return st
+	}
+	return r.shipped(level, c)
+}
+
+// shipped is the table's own step.
+func (r *Rule) shipped(l Level, c Cell) Step {
+	if c.Unverified {
+		return r.Unverified[l]
+	}
+	return r.Steps[c.Class][l]
+}
+
+// At is what stands in a cell for everybody who is no exception, and whether the
+// administrator changed it.
+func (p *Policy) At(c Cell) (Step, bool) {
+	_, changed := p.Steps[c]
+	for i := range rules {
+		if rules[i].Check == c.Check {
+			return p.at(&rules[i], nil, c), changed
+		}
 	}
 	return Step{}, false
+}
+
+// exception finds the one that holds for a recipient: of its address, else of its
+// domain.
+func (p *Policy) exception(a addr.Address) *Exception {
+	if len(p.Exceptions) == 0 || a.IsZero() {
+		return nil
+	}
+	folded := a.Fold()
+	full, domain := folded.String(), "@"+string(folded.Domain)
+	var found *Exception
+	for i := range p.Exceptions {
+		for _, n := range p.Exceptions[i].For {
+			if n == full {
+				return &p.Exceptions[i]
+			}
+			if n == domain && found == nil {
+				found = &p.Exceptions[i]
+			}
+		}
+	}
+	return found
 }

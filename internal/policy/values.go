@@ -1,0 +1,56 @@
+package policy
+
+import "time"
+
+// Spam says from which score on a message counts as spam. The score is the sum of
+// the points of its findings and of what the learner makes of its text (package
+// spam). Zero values mean the defaults.
+type Spam struct {
+	Junk float64 // spam.score fails from here on; 0 means 5
+	High float64 // spam.high, from here on; 0 means 12
+}
+
+// The default thresholds.
+const (
+	DefaultJunk = 5
+	DefaultHigh = 12
+)
+
+// JunkAt is the threshold of spam.score.
+func (s Spam) JunkAt() float64 { return orDefault(s.Junk, DefaultJunk) }
+
+// HighAt is the threshold of spam.high.
+func (s Spam) HighAt() float64 { return orDefault(s.High, DefaultHigh) }
+
+// Quarantine says how long held mail may wait for somebody to look at it (S58). Zero
+// values mean the defaults.
+type Quarantine struct {
+	Digest  time.Duration // the recipient and the administrator are told from this age on; 0 means 3 days
+	Overdue time.Duration // quarantine.overdue fails from this age on; 0 means 5 days
+	Keep    time.Duration // reviewed mail, and spam, goes at this age; 0 means 30 days
+}
+
+// Accounts are the limits of our own senders that a profile sets (S79, S84).
+type Accounts struct {
+	PasswordDays   int // a password older than this is to be changed before the next login; 0 is never
+	MessagesPerDay int // an account may send; 0 is no limit
+}
+
+const day = 24 * time.Hour
+
+// DigestAfter is when people are told of what waits.
+func (q Quarantine) DigestAfter() time.Duration { return orDefault(q.Digest, 3*day) }
+
+// OverdueAfter is when nobody having looked is a finding about us.
+func (q Quarantine) OverdueAfter() time.Duration { return orDefault(q.Overdue, 5*day) }
+
+// KeepFor is the age at which held mail goes. What was never told to anybody does
+// not go at any age.
+func (q Quarantine) KeepFor() time.Duration { return orDefault(q.Keep, 30*day) }
+
+func orDefault[T float64 | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
