@@ -9,7 +9,6 @@ import (
 
 	"posta/internal/config"
 	"posta/internal/finding"
-	"posta/internal/policy"
 )
 
 func (c *cli) checkCommand() *cobra.Command {
@@ -106,37 +105,6 @@ func (c *cli) showCheck(id string) error {
 		}
 	}
 	return nil
-}
-
-func (c *cli) policyCommand() *cobra.Command {
-	return c.group("policy", "policy", c.leaf("show", "policy.show", 0, false, func(*cobra.Command, []string) error {
-		if c.json {
-			return c.printJSON(policy.Rules())
-		}
-		var rows [][]string
-		step := func(s policy.Step) string {
-			switch {
-			case s.Published:
-				return c.lang.Say("policy.published")
-			case s.Mark != "":
-				return s.Action.String() + " " + s.Mark
-			}
-			return s.Action.String()
-		}
-		for _, r := range policy.Rules() {
-			row := []string{string(r.Check)}
-			for l := range r.Strangers {
-				text := step(r.Strangers[l])
-				if r.Unverified[l] != (policy.Step{}) {
-					text += " (" + c.lang.Say("policy.unverified") + ": " + step(r.Unverified[l]) + ")"
-				}
-				row = append(row, text)
-			}
-			rows = append(rows, row)
-		}
-		c.table("head.policy", rows)
-		return nil
-	}))
 }
 
 func (c *cli) configCommand() *cobra.Command {

@@ -63,14 +63,26 @@ func passwordFlag(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	var b []byte
-	var err error
-	if path == "-" {
-		b, err = io.ReadAll(io.LimitReader(os.Stdin, 4096))
-	} else {
-		b, err = os.ReadFile(path)
-	}
+	b, err := readInput(path, 4096)
 	return strings.TrimRight(string(b), "\r\n"), err
+}
+
+// readInput reads a file, or standard input with "-", and no more than most octets.
+func readInput(path string, most int64) ([]byte, error) {
+	in := os.Stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%s: larger than %d octets", path, most)
+	}
+	return b, err
 }
 
 func (c *cli) accountCommand() *cobra.Command {

@@ -22,7 +22,6 @@ import (
 	"posta/internal/durable"
 	"posta/internal/finding"
 	"posta/internal/intake"
-	"posta/internal/policy"
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/resolver"
@@ -163,9 +162,8 @@ func (s *server) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.login = admit.New(s.state.Directory, admit.Config{Failure: s.opt.LoginFailure, Now: s.opt.Now})
-	level, _ := policy.ParseLevel(cfg.Policy.Level) // checked with the configuration
 	s.in = intake.New(intake.Config{
-		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Level: level, Trusted: s.trust,
+		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Policies: s.state.Policies, Trusted: s.trust,
 		Lifetime: time.Duration(cfg.Queue.Lifetime), OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir), Shared: cfg.Store.PostgreSQL != "",
 		Now: s.opt.Now, Log: s.log,
 	}, s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)

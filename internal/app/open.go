@@ -19,6 +19,7 @@ import (
 	"posta/internal/config"
 	"posta/internal/directory"
 	"posta/internal/durable"
+	"posta/internal/policy"
 	"posta/internal/rescue"
 	"posta/internal/store"
 	"posta/internal/store/sqlstore"
@@ -39,6 +40,7 @@ type State struct {
 	Store     store.Store
 	Blobs     blob.Store
 	Directory *directory.Directory
+	Policies  *policy.Live
 	disk      *durable.OS
 	rescue    *rescue.Rescue
 }
@@ -85,7 +87,8 @@ func (s *State) whole(ctx context.Context) error {
 }
 
 func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) (_ *State, err error) {
-	s := &State{}
+	level, _ := policy.ParseLevel(cfg.Policy.Level) // checked with the configuration
+	s := &State{Policies: policy.NewLive(level)}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -159,7 +162,7 @@ func (s *State) openBlobs(ctx context.Context, cfg *config.Config, fp *durable.F
 
 // House is the state as commands see it.
 func (s *State) House() *command.House {
-	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Rescue: s.rescue}
+	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Policies: s.Policies, Rescue: s.rescue}
 }
 
 // Close closes what is open, bytes last, since metadata refers to them.

@@ -19,6 +19,7 @@ import (
 	"posta/internal/blob"
 	"posta/internal/directory"
 	"posta/internal/finding"
+	"posta/internal/policy"
 	"posta/internal/store"
 	"posta/internal/words"
 )
@@ -70,6 +71,7 @@ type House struct {
 	Store     store.Store
 	Blobs     blob.Store
 	Directory *directory.Directory
+	Policies  *policy.Live     // nil means the shipped policy, as long as none is stored
 	Now       func() time.Time // nil means time.Now
 	Rescue    Rescue           // nil where the state cannot be checked or copied whole
 	// Self lists findings about the running server; nil where none runs.
@@ -91,7 +93,7 @@ type Command struct {
 }
 
 // table has every command; it is in commands*.go by subject.
-var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands)
+var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands, policyCommands)
 
 // All lists the commands.
 func All() []Command { return slices.Clone(table) }

@@ -114,7 +114,7 @@ type Network struct {
 
 // Policy says how strict we are.
 type Policy struct {
-	Level      string   `toml:"level"`      // lenient, strict, paranoid or guia; default lenient
+	Level      string   `toml:"level"`      // lenient, strict, paranoid or guia, as long as no policy was set by command; default strict
 	Blocklists []string `toml:"blocklists"` // DNSBL zones to ask
 }
 
@@ -186,7 +186,7 @@ func Default() *Config {
 		Listen: Listen{
 			SMTP: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993", POP3S: ":995", HTTP: ":80", HTTPS: ":443",
 		},
-		Policy: Policy{Level: "lenient"},
+		Policy: Policy{Level: "strict"},
 		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000},
 		Queue:  Queue{PerDomain: 4, Total: 64, Lifetime: Duration(120 * time.Hour)},
 		Log:    Log{Level: "info", Format: "text"},

@@ -65,7 +65,7 @@ func TestGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Limits.MessageSize != 20<<20 || c.Listen.SMTP != ":25" || c.Policy.Level != "lenient" {
+	if c.Limits.MessageSize != 20<<20 || c.Listen.SMTP != ":25" || c.Policy.Level != "strict" {
 		t.Errorf("%+v", c)
 	}
 }

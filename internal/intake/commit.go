@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"posta/internal/blob"
-	"posta/internal/directory"
 	"posta/internal/filing"
 	"posta/internal/finding"
 	"posta/internal/mail"
@@ -35,6 +34,9 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	set, asked := k.judge(ctx, f)
 	verdicts := k.decide(set, asked)
 	rec := k.record(f, set, sum, verdicts)
+	if set.Outcome(finding.DMARCFail) == finding.Fail {
+		rec.Asked = asked.String()
+	}
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		rec.Stage, rec.Reply = trace.AtData, refusal.String()
 		in.counts.refused(refusal.Check)
@@ -58,24 +60,14 @@ func (k *sink) answer(r smtp.Reply) []smtp.Reply {
 	return out
 }
 
-// decide asks policy for each recipient. Over SMTP there is one reply for all:
-// when some accept, a recipient whose verdict is refusal gets the message in
-// Junk, never a bounce (DESIGN §2.5).
+// decide asks policy for each recipient.
 func (k *sink) decide(set *finding.Set, asked mail.Action) []mail.Verdict {
 	out := make([]mail.Verdict, len(k.env.Recipients))
-	accepts := false
 	for i, r := range k.env.Recipients {
-		out[i] = policy.Fold(set, policy.Facts{
-			Class: k.env.Client.Class, Level: k.s.in.cfg.Level, DMARC: asked, Postmaster: directory.IsPostmaster(r.Address),
-		})
-		accepts = accepts || out[i].Action < mail.Defer
+		out[i] = k.tx.verdict(r.Address, set, asked)
 	}
-	if accepts && k.env.Client.Door != mail.LMTP {
-		for i := range out {
-			if out[i].Action >= mail.Defer {
-				out[i].Action = mail.Quarantine
-			}
-		}
+	if k.env.Client.Door != mail.LMTP {
+		policy.Settle(out)
 	}
 	return out
 }

@@ -36,7 +36,7 @@ type Store interface {
 type Config struct {
 	Hostname string           // our fully qualified name
 	WhyURL   string           // what a trace id is appended to, "https://mail.example.org/why/"
-	Level    policy.Level     // how strict we are with strangers
+	Policies *policy.Live     // how strict we are with strangers; nil is the shipped policy
 	Trusted  []netip.Prefix   // the local network besides loopback
 	OwnIPs   []netip.Addr     // our addresses as others see them
 	Lists    []string         // blocklist zones to ask; none is fine
@@ -79,6 +79,9 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Policies == nil {
+		cfg.Policies = policy.NewLive(policy.Strict)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -34,6 +34,7 @@ type session struct {
 type transaction struct {
 	env      *mail.Envelope
 	view     *directory.View // one view for the whole transaction
+	policy   *policy.Policy  // and one policy
 	judge    txJudge
 	set      *finding.Set // connection and envelope, once they were awaited
 	refused  []trace.Recipient
@@ -103,6 +104,7 @@ func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
 		e.ID = mail.NewID(s.in.cfg.Now())
 	}
 	tx := &transaction{env: e, view: s.in.dir.View()}
+	tx.policy = s.in.policyOf(tx.view)
 	s.tx = tx
 	if e.Client.Door == mail.Submission {
 		if r := s.maySend(e); r != nil {
@@ -183,9 +185,7 @@ func (s *session) byPolicy(ctx context.Context, e *mail.Envelope, a addr.Address
 	if s.tx.set == nil {
 		s.tx.set = s.findings(ctx)
 	}
-	v := policy.Fold(s.tx.set, policy.Facts{
-		Class: e.Client.Class, Level: s.in.cfg.Level, Postmaster: directory.IsPostmaster(a),
-	})
+	v := s.tx.verdict(a, s.tx.set, mail.Accept)
 	if v.Action != mail.Defer && v.Action != mail.Reject {
 		return nil
 	}

@@ -12,7 +12,7 @@ func (s *session) baseRecord(e *mail.Envelope) *trace.Record {
 	r := &trace.Record{
 		ID: e.ID, At: e.Received, Door: c.Door.String(), Class: c.Class.String(),
 		Port: c.Port, PTR: s.judge.name(), HELO: c.HELO, TLS: c.TLS.Version, Login: c.Login,
-		From: e.ReversePath.String(), Level: s.in.cfg.Level.String(),
+		From: e.ReversePath.String(), Level: s.in.policyOf(s.in.dir.View()).Level.String(),
 	}
 	if c.IP.IsValid() {
 		r.IP = c.IP.String()

@@ -56,7 +56,10 @@ type Record struct {
 	SHA256    string      `json:"sha256,omitempty"` // of the bytes received
 	Reply     string      `json:"reply,omitempty"`  // what the client read at the end
 	Level     string      `json:"level,omitempty"`  // of policy
-	Findings  finding.Set `json:"findings"`
+	Asked     string      `json:"asked,omitempty"`  // what the From domain's DMARC record asks for, when dmarc.fail holds
+	// Greylisted is set when a policy that greylists this found the sender known.
+	Greylisted bool        `json:"greylisted,omitempty"`
+	Findings   finding.Set `json:"findings"`
 }
 
 // Recipient is what became of one recipient.
@@ -65,6 +68,7 @@ type Recipient struct {
 	Action  string   `json:"action"`            // of the verdict
 	Check   string   `json:"check,omitempty"`   // that decided
 	Reply   string   `json:"reply,omitempty"`   // if it was refused by itself
+	Friend  bool     `json:"friend,omitempty"`  // the access map takes the sender, or the recipient takes everything
 	Effects []string `json:"effects,omitempty"` // "ana@example.org → INBOX", "queued for example.net"
 }
 
