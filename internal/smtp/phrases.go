@@ -32,6 +32,7 @@ const (
 	TooManyMessages
 	TooLong
 	Idle
+	NotReady
 	GoingDown
 	InternalError
 
@@ -161,6 +162,7 @@ var phrases = [NumPhrases]Entry{
 	TooManyMessages:    {"TooManyMessages", 421, "4.7.0", "Enough messages in this connection, open another one", "", "RFC 9422 §5", "Budget.Messages"},
 	TooLong:            {"TooLong", 421, "4.7.0", "This connection has lasted too long", "smtp.budget", "RFC 5321 §3.8", "Budget.Total"},
 	Idle:               {"Idle", 421, "4.4.2", "No command in time", "", "RFC 5321 §4.5.3.2.7", "Budget.Command"},
+	NotReady:           {"NotReady", 421, "4.3.2", "The server is starting, try again soon", "", "RFC 5321 §3.8", "what the state needs from another machine is away at the start"},
 	GoingDown:          {"GoingDown", 421, "4.3.2", "The server is going down, try again soon", "", "RFC 5321 §3.8", "shutdown"},
 	InternalError:      {"InternalError", 421, "4.3.0", "Internal error, it has been logged", "", "RFC 5321 §3.8", "a panic was caught"},
 
