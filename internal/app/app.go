@@ -51,6 +51,9 @@ type Options struct {
 	// Bound is called when the sockets are bound and nothing else is open yet: the
 	// moment to stop being root.
 	Bound func() error
+	// Waiting is called before each pause in which the start waits for a database
+	// or bucket that is away; within that time it is called again, or Ready is.
+	Waiting func(within time.Duration)
 	// Opened is called when everything is open that a name leads to, before the
 	// first client is served: the moment to give the file system up. What it
 	// returns are findings about ourselves.
@@ -95,8 +98,8 @@ type server struct {
 }
 
 // Run starts a server and blocks until the context ends, then stops it gently.
-// Order of start: sockets, (no longer root), state, certificates, judgement,
-// doors, (confined), queue and jobs, ready. Order of stop: doors stop listening,
+// Order of start: sockets, (no longer root), state (waited for while its database
+// or bucket is away), certificates, judgement, doors, (confined), queue and jobs, ready. Order of stop: doors stop listening,
 // sessions and attempts end, state closes.
 func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	s := &server{cfg: cfg, opt: opt, log: opt.Log, reg: prometheus.NewRegistry()}
@@ -115,7 +118,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 			return err
 		}
 	}
-	if s.state, err = OpenState(ctx, cfg, opt.Failpoints); err != nil {
+	if err := s.openState(ctx); err != nil || s.state == nil {
 		return err
 	}
 	s.house = s.state.House()

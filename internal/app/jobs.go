@@ -29,10 +29,7 @@ const sweepJob = "sweep"
 // that one node does it. The directory's view is taken anew where other nodes may
 // have changed it.
 func (s *server) housekeeping(ctx context.Context) error {
-	err := s.state.Store.AddJob(ctx, store.Job{Key: sweepJob, Kind: sweepJob, Due: s.opt.Now().Add(time.Minute)})
-	if err != nil && !errors.Is(err, store.ErrExists) {
-		s.log.WarnContext(ctx, "sweep not planned", "err", err)
-	}
+	planned := s.planSweep(ctx)
 	// The wake-ups of another node's changes, so that what is not known there yet
 	// is refused for no longer than it must be.
 	wake, unsubscribe := s.state.Store.Subscribe(0)
@@ -48,12 +45,25 @@ func (s *server) housekeeping(ctx context.Context) error {
 				return nil
 			}
 		case <-tick.C:
-			s.runSweep(ctx)
+			if planned = planned || s.planSweep(ctx); planned {
+				s.runSweep(ctx)
+			}
 		}
 		if err := s.state.Directory.Refresh(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "directory", "err", err)
 		}
 	}
+}
+
+// planSweep makes sure that there is a sweep to do; false if that could not be
+// asked now.
+func (s *server) planSweep(ctx context.Context) bool {
+	err := s.state.Store.AddJob(ctx, store.Job{Key: sweepJob, Kind: sweepJob, Due: s.opt.Now().Add(time.Minute)})
+	if err == nil || errors.Is(err, store.ErrExists) {
+		return true
+	}
+	s.log.WarnContext(ctx, "sweep not planned", "err", err)
+	return false
 }
 
 // rest waits; false if ctx ends meanwhile.

@@ -2,14 +2,17 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"posta/internal/config"
 	"posta/internal/finding"
 	"posta/internal/sandbox"
+	"posta/internal/store"
 	"posta/internal/systemd"
 )
 
@@ -61,12 +64,33 @@ func Serve(ctx context.Context, cfg *config.Config, opt Options) error {
 		}
 		tell(ctx, opt, notify.Ready("mail is taken"))
 		go func() { // ends with ctx
-			tell(ctx, opt, notify.Watch(ctx, r.State.Store.Ping))
+			tell(ctx, opt, notify.Watch(ctx, alive(r.State.Store, cfg.Store.PostgreSQL != "", notify.Interval()/4)))
 		}()
+	}
+	opt.Waiting = func(within time.Duration) {
+		tell(ctx, opt, errors.Join(notify.Status("waits for the database or the bucket"), notify.ExtendTimeout(within)))
 	}
 	stop := context.AfterFunc(ctx, func() { tell(ctx, opt, notify.Stopping("sessions end")) })
 	defer stop()
 	return Run(ctx, cfg, opt)
+}
+
+// alive is what the watchdog asks: whether a write is possible. A database on
+// another machine that is away, or silent for so long, is no fault of this process:
+// one that was started anew could only wait for it too.
+func alive(st store.Store, shared bool, patience time.Duration) func(context.Context) error {
+	if !shared {
+		return st.Ping
+	}
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		err := st.Ping(ctx)
+		if errors.Is(err, store.ErrTemporary) || errors.Is(err, store.ErrUnknown) {
+			return nil
+		}
+		return err
+	}
 }
 
 // Become makes a process that root started that of the user whose the data folder

@@ -20,7 +20,8 @@ const (
 	pgPause     = 10 * time.Millisecond
 	pgCommit    = 15 * time.Second // for the reply to COMMIT; not cut short by the caller's context
 	pgMaxConns  = 20
-	pgMigration = 0x706f737461 // key of the advisory lock under which the schema is upgraded
+	pgConnect   = 10 * time.Second // for a connection, unless connect_timeout says another
+	pgMigration = 0x706f737461     // key of the advisory lock under which the schema is upgraded
 )
 
 // pgEngine runs each operation in a transaction of its own. Any number of nodes
@@ -55,6 +56,9 @@ func openPG(ctx context.Context, dsn string, wakes *notifier, fail *durable.Fail
 	}
 	for k, v := range pgSettings {
 		cfg.ConnConfig.RuntimeParams[k] = v
+	}
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = pgConnect
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
