@@ -79,8 +79,8 @@ func copyTable(ctx context.Context, from *tx, to engine, table string) error {
 	for i := range marks {
 		marks[i] = fmt.Sprint("$", i+1)
 	}
-	insert := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ")"
-	r, err := from.query("SELECT " + strings.Join(columns, ", ") + " FROM " + table)
+	insert := "INSERT INTO " + table + " (" + joined(columns) + ") VALUES (" + joined(marks) + ")"
+	r, err := from.query("SELECT " + joined(columns) + " FROM " + table)
 	if err != nil {
 		return err
 	}
@@ -106,6 +106,8 @@ func copyTable(ctx context.Context, from *tx, to engine, table string) error {
 	}
 	return r.close()
 }
+
+func joined(names []string) string { return strings.Join(names, ", ") }
 
 // copySequences makes the copy go on above every id that a node may hold.
 func copySequences(ctx context.Context, from *tx, to engine) error {

@@ -32,6 +32,7 @@ func TestPostgres(t *testing.T) {
 		"Deadlock": testPGDeadlock,
 		"Starts":   testPGStarts,
 		"Snapshot": testPGSnapshot,
+		"Load":     testPGLoad,
 		"Text":     testPGText,
 		"Weak":     testPGWeak,
 	} {
@@ -203,6 +204,59 @@ func testPGSnapshot(t *testing.T, server *pgServer) {
 		t.Errorf("in the copy %+v follows %+v", again[0], placed[0])
 	}
 	checkSound(t, copied)
+}
+
+// A file of SQLite is loaded into PostgreSQL, which goes on where the file was and
+// gives back what it was given; a database with anything in it is refused.
+func testPGLoad(t *testing.T, server *pgServer) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ana := makeAccount(t, s, "ana", "example.org")
+	a := letterFor(time.Now(), ana)
+	a.Deliveries[0].Preview = "nul \x00 and \xff" // SQLite takes it as it is
+	placed, err := s.Accept(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddJob(t.Context(), store.Job{Key: "k", Kind: "k", Data: []byte{0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := server.newDB(t)
+	if err := Vacant(t.Context(), server.dsn(db)); err != nil {
+		t.Errorf("a new database: %v", err)
+	}
+	file := filepath.Join(dir, "posta.db")
+	if err := Load(t.Context(), server.dsn(db), file); err != nil {
+		t.Fatal(err)
+	}
+	loaded := server.open(t, db)
+	checkSound(t, loaded)
+	again, err := loaded.Accept(t.Context(), letterFor(time.Now(), ana))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again[0].UID != placed[0].UID+1 || again[0].Email <= placed[0].Email || again[0].Mailbox != placed[0].Mailbox {
+		t.Errorf("in the copy %+v follows %+v", again[0], placed[0])
+	}
+	jobs, err := loaded.ListJobs(t.Context(), 0)
+	if err != nil || len(jobs) != 1 || !bytes.Equal(jobs[0].Data, []byte{0, 1}) {
+		t.Errorf("jobs %+v, %v", jobs, err)
+	}
+	if there, err := loaded.Accepted(t.Context(), a.ID); err != nil || !there {
+		t.Errorf("the accept is there: %v, %v", there, err)
+	}
+	for name, err := range map[string]error{"Vacant": Vacant(t.Context(), server.dsn(db)), "Load": Load(t.Context(), server.dsn(db), file)} {
+		if !errors.Is(err, store.ErrExists) {
+			t.Errorf("%s of a database with rows: %v", name, err)
+		}
+	}
+	checkSound(t, loaded)
 }
 
 // What a stranger writes need not be text as PostgreSQL knows it.
