@@ -86,10 +86,19 @@ func (s *Server) Stop(t testing.TB) {
 	s.cmd = nil
 }
 
+// Wanted tells whether Start would not skip the test: for tests of which only a
+// part needs a server.
+func Wanted() bool { return len(installed()) > 0 || os.Getenv("POSTA_REQUIRE_PEERS") == "1" }
+
+func installed() []string {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	return found
+}
+
 // programs finds the newest PostgreSQL of the machine.
 func programs(t testing.TB) string {
 	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	found := installed()
 	if len(found) == 0 {
 		if os.Getenv("POSTA_REQUIRE_PEERS") == "1" {
 			t.Fatal("POSTA_REQUIRE_PEERS=1, but there is no /usr/lib/postgresql/*/bin/initdb")

@@ -5,8 +5,10 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -115,6 +117,25 @@ func Own(name, dir string) error {
 		return errors.Join(err, os.Remove(dir))
 	}
 	return os.Lchown(dir, a.uid, a.gid)
+}
+
+// Give makes a file, or a folder with all that is in it, the user's, as far as root
+// can. It is for what this program has just made itself, where nobody else could
+// write. It does nothing for others than root, or where the user is root.
+func Give(name, path string) error {
+	if os.Geteuid() != 0 || name == "" || name == "root" {
+		return nil
+	}
+	a, err := lookup(name)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(p, a.uid, a.gid)
+	})
 }
 
 func owned(name, dir string, root bool) error {
