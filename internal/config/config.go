@@ -41,6 +41,11 @@ type Config struct {
 	Limits  Limits  `toml:"limits"`
 	Queue   Queue   `toml:"queue"`
 	Log     Log     `toml:"log"`
+
+	// Path and Source are the file that Load has read and its text, for a backup;
+	// otherwise empty.
+	Path   string `toml:"-" json:"-"`
+	Source []byte `toml:"-" json:"-"`
 }
 
 // Listen says where each door is: "host:port", ":port" for all addresses, a

@@ -51,7 +51,11 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, b)
+	c, err := Parse(path, b)
+	if err == nil {
+		c.Path, c.Source = path, b
+	}
+	return c, err
 }
 
 // Parse reads and checks the text of a file; name is for messages.
@@ -105,6 +109,9 @@ func allKeys(t reflect.Type, prefix string) []string {
 	var out []string
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Tag.Get("toml") == "-" {
+			continue
+		}
 		key := prefix + f.Tag.Get("toml")
 		ft := f.Type
 		if ft.Kind() == reflect.Pointer {
