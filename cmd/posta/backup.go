@@ -16,6 +16,7 @@ import (
 	"posta/internal/command"
 	"posta/internal/config"
 	"posta/internal/rescue"
+	"posta/internal/sandbox"
 	"posta/internal/store"
 )
 
@@ -29,11 +30,12 @@ func (c *cli) backupCommand() *cobra.Command {
 		return c.verified(v, func() { c.say("done.backup.verify", args[0], v.Messages) })
 	})
 	verify.Flags().StringVar(&temp, "temp", "", c.lang.Say("flag.backup.temp"))
-	var hold bool
+	var o restoreOptions
 	restore := c.leaf("restore DIR", "backup.restore", 1, false, func(cmd *cobra.Command, args []string) error {
-		return c.restore(cmd.Context(), args[0], hold)
+		return c.restore(cmd.Context(), args[0], o)
 	})
-	restore.Flags().BoolVar(&hold, "hold-queue", false, c.lang.Say("flag.backup.hold"))
+	restore.Flags().BoolVar(&o.hold, "hold-queue", false, c.lang.Say("flag.backup.hold"))
+	restore.Flags().BoolVar(&o.replace, "replace-config", false, c.lang.Say("flag.backup.replace"))
 	return c.group("backup", "backup",
 		c.leaf("create DIR", "backup.create", 1, false, func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
@@ -45,10 +47,11 @@ func (c *cli) backupCommand() *cobra.Command {
 				return err
 			}
 			if c.json {
-				return c.printJSON(out)
+				err = c.printJSON(out)
+			} else {
+				c.say("done.backup.create", out.Dir, out.Messages)
 			}
-			c.say("done.backup.create", out.Dir, out.Messages)
-			return nil
+			return errors.Join(err, c.damaged(out.Damaged))
 		}),
 		verify, restore,
 	)
@@ -62,29 +65,85 @@ func (c *cli) tornIsFound(err error) error {
 	return c.verified(command.Verified{Breaches: []command.Breach{{Invariant: "backup.manifest", Detail: err.Error()}}}, nil)
 }
 
-// restore makes the data folder of the configuration, or of --data.
-func (c *cli) restore(ctx context.Context, dir string, hold bool) error {
-	cfg, err := c.loadConfig()
+// damaged tells of messages that a backup does not have, as a finding.
+func (c *cli) damaged(n int64) error {
+	if n == 0 {
+		return nil
+	}
+	if !c.json {
+		c.say("done.backup.damaged", n)
+	}
+	return found{exitFindings}
+}
+
+// restoreOptions are the flags of restore.
+type restoreOptions struct {
+	hold    bool // the queue
+	replace bool // the configuration that stands
+}
+
+// restore makes the house of the configuration, or of --data.
+func (c *cli) restore(ctx context.Context, dir string, o restoreOptions) error {
+	cfg, err := c.restoreConfig(ctx, dir, o.replace)
 	if err != nil {
 		return err
 	}
-	out, err := rescue.Restore(ctx, dir, app.RestorePlaces(cfg))
+	if err := c.userExists(cfg.User); err != nil {
+		return err
+	}
+	cfg.Path = c.configFile
+	to := app.RestorePlaces(cfg)
+	to.Files, to.Replace = app.ConfigFiles(cfg), o.replace
+	out, err := rescue.Restore(ctx, dir, to)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	if err != nil {
 		return err
 	}
-	if hold {
+	if o.hold {
 		if err := holdQueue(ctx, cfg, dir); err != nil {
 			return err
 		}
 	}
+	if err := sandbox.Give(cfg.User, cfg.Data); err != nil {
+		return err
+	}
 	if c.json {
-		return c.printJSON(out)
+		return errors.Join(c.printJSON(out), c.damaged(out.Damaged))
+	}
+	for _, f := range out.Written {
+		c.say("done.backup.written", f)
+	}
+	for _, f := range out.Left {
+		c.say("done.backup.left", f)
 	}
 	c.say("done.backup.restore", out.Dir)
-	return nil
+	return c.damaged(out.Damaged)
+}
+
+// restoreConfig is the configuration that stands or, where none does or it is to
+// be replaced, that of the backup.
+func (c *cli) restoreConfig(ctx context.Context, dir string, replace bool) (*config.Config, error) {
+	_, err := os.Stat(c.configFile)
+	if err == nil && !replace {
+		return c.loadConfig()
+	}
+	text, err := rescue.Config(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil {
+		return c.loadConfig()
+	}
+	cfg, err := config.Parse(filepath.Join(dir, "posta.toml"), text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if c.dataDir != "" {
+		cfg.Data = c.dataDir
+	}
+	return cfg, nil
 }
 
 func holdQueue(ctx context.Context, cfg *config.Config, dir string) (err error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"posta/internal/blob"
+	"posta/internal/rescue"
 	"posta/internal/store"
 )
 
@@ -15,6 +16,7 @@ const (
 	lookEvery  = 5 * time.Second        // for due jobs, and for changes by other nodes
 	lookPause  = 250 * time.Millisecond // after a wake-up: what comes meanwhile is one look
 	sweepEvery = 10 * time.Minute
+	sweepAgain = time.Minute // when a backup was in the way
 	sweepLease = time.Hour
 	doomGrace  = time.Hour
 	sweepBatch = 1000
@@ -82,18 +84,29 @@ func (s *server) runSweep(ctx context.Context) {
 	if errors.Is(err, store.ErrNotFound) {
 		return
 	}
-	failed := ""
 	if err == nil {
-		if err = s.sweep(ctx); err != nil {
-			failed = err.Error()
-		}
-		if end := s.state.Store.EndJob(context.WithoutCancel(ctx), j.ID, j.Fence, s.opt.Now().Add(sweepEvery), failed); end != nil {
-			err = errors.Join(err, end)
-		}
+		err = s.sweepUnlessPinned(ctx, j)
 	}
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "housekeeping", "err", err)
 	}
+}
+
+// sweepUnlessPinned does the sweep, or puts it off while a backup runs, at whatever
+// node: it may be copying what the sweep would remove.
+func (s *server) sweepUnlessPinned(ctx context.Context, j store.Job) error {
+	pause, failed := sweepEvery, ""
+	runs, err := rescue.BackupRuns(ctx, s.state.Store, nodeName())
+	switch {
+	case runs:
+		pause = sweepAgain
+	case err == nil:
+		err = s.sweep(ctx)
+	}
+	if err != nil {
+		failed = err.Error()
+	}
+	return errors.Join(err, s.state.Store.EndJob(context.WithoutCancel(ctx), j.ID, j.Fence, s.opt.Now().Add(pause), failed))
 }
 
 // sweep does one round of all of it; each part may be repeated at any time.

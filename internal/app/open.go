@@ -105,6 +105,9 @@ func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 	if err := os.MkdirAll(filepath.Join(cfg.Data, tempDir), 0o700); err != nil {
 		return nil, err
 	}
+	if err := removeStale(filepath.Join(cfg.Data, tempDir)); err != nil {
+		return nil, err
+	}
 	if s.disk, err = durable.OpenOS(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -124,24 +127,24 @@ func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 	if s.Directory, err = directory.Open(ctx, s.Store); err != nil {
 		return nil, err
 	}
-	s.rescue = &rescue.Rescue{Store: s.Store, Blobs: s.Blobs, Failpoints: fp}
-	if cfg.Store.PostgreSQL == "" && cfg.Blobs.S3 == nil {
-		s.rescue.Disk, s.rescue.BlobDir = s.disk, blobDir
+	s.rescue = &rescue.Rescue{
+		Store: s.Store, Blobs: s.Blobs, Disk: s.disk, CertDir: certDir, Files: ConfigFiles(cfg), Node: nodeName(), Failpoints: fp,
+	}
+	if cfg.Blobs.S3 == nil {
+		s.rescue.BlobDir = blobDir
 	}
 	return s, nil
 }
 
-// RestorePlaces says where a restored backup goes.
-func RestorePlaces(cfg *config.Config) rescue.Places {
-	return rescue.Places{Data: cfg.Data, Meta: metaDir, Blob: blobDir}
-}
-
 // openBlobs opens packs in the data folder, or a bucket.
 func (s *State) openBlobs(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) (blob.Store, error) {
-	c := cfg.Blobs.S3
-	if c == nil {
-		return pack.Open(ctx, s.disk, blobDir, pack.Config{Failpoints: fp})
+	if cfg.Blobs.S3 != nil {
+		return openBucket(ctx, cfg.Blobs.S3)
 	}
+	return pack.Open(ctx, s.disk, blobDir, pack.Config{Failpoints: fp})
+}
+
+func openBucket(ctx context.Context, c *config.S3) (blob.Store, error) {
 	u, err := url.Parse(c.Endpoint)
 	if err != nil {
 		return nil, err

@@ -124,14 +124,12 @@ func confine(cfg *config.Config, opt Options) ([]finding.Finding, error) {
 	if cfg.Backups != "" {
 		own.ReadWrite = append(own.ReadWrite, cfg.Backups)
 	}
-	for _, f := range []string{cfg.TLS.Certificate, cfg.TLS.Key, cfg.TLS.ACME.CA, cfg.Queue.PasswordFile} {
-		if f != "" {
-			abs, err := filepath.Abs(f)
-			if err != nil {
-				return nil, err
-			}
-			own.Replaced = append(own.Replaced, abs)
+	for _, f := range named(cfg) {
+		abs, err := filepath.Abs(f.Path)
+		if err != nil {
+			return nil, err
 		}
+		own.Replaced = append(own.Replaced, abs)
 	}
 	st, err := sandbox.Confine(sandbox.System().Plus(own))
 	if err != nil {

@@ -35,6 +35,7 @@ type Saved struct {
 	Messages int64  `json:"messages"`
 	Octets   int64  `json:"octets"`
 	Files    int    `json:"files"`
+	Damaged  int64  `json:"damaged,omitempty"` // of Messages, whose bytes could not be read and are not in it
 }
 
 // Folder is the argument of backup.create.

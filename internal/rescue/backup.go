@@ -2,6 +2,8 @@ package rescue
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,47 +13,55 @@ import (
 	"path/filepath"
 
 	"posta/internal/blob"
+	"posta/internal/blob/pack"
 	"posta/internal/command"
 	"posta/internal/durable"
 	"posta/internal/store"
+	"posta/internal/store/sqlstore"
 )
-
-// ErrForeign: PostgreSQL and S3 have their own backups.
-var ErrForeign = errors.New("rescue: this state is not kept in the data folder; back up the database and the bucket with their own tools, the bucket last")
 
 // Backup writes a backup into the folder dir, an absolute path; the folder is made
 // and must be empty. Every message that was accepted before the call is in it. The
 // server goes on meanwhile; the metadata is copied once beside itself before it is
-// sent, so that much space is needed in the data folder. When Backup fails it
-// leaves what it wrote, without a manifest: a torn backup, known as such.
+// sent, so that much space is needed: in the data folder (SQLite) or in that of
+// temporary files (PostgreSQL). When Backup fails it leaves what it wrote, without a
+// manifest: a torn backup, known as such. ErrRunning.
 //
-// The sequence: pin the packs; snapshot of the metadata, fdatasync; each pack,
-// fdatasync; fsync of the folder of packs; manifest by durable.WriteFile.
-func (r *Rescue) Backup(ctx context.Context, dir string) (command.Saved, error) {
+// The sequence: pin the bytes; snapshot of the metadata, fdatasync; each pack,
+// fdatasync; fsync of the folder of packs; configuration and certificates, likewise;
+// manifest by durable.WriteFile.
+//
+// Bytes that are not in packs already are packed on the way, and the snapshot is
+// told where they are then: a backup is an embedded house, whatever it is of.
+func (r *Rescue) Backup(ctx context.Context, dir string) (_ command.Saved, err error) {
 	if !filepath.IsAbs(dir) {
 		return command.Saved{}, fmt.Errorf("rescue: %q is no absolute path", dir)
 	}
-	if r.Disk == nil {
-		return command.Saved{}, ErrForeign
+	files, err := r.gather()
+	if err != nil {
+		return command.Saved{}, err
 	}
 	disk, err := emptyFolder(dir)
 	if err != nil {
 		return command.Saved{}, err
 	}
 	defer disk.Close()
-	release := r.Blobs.Pin()
-	defer release()
-	m := &Manifest{Format: manifestFormat, Created: r.now().UTC()}
-	if err := r.count(ctx, m); err != nil {
+	ctx, release, err := r.pin(ctx)
+	if err != nil {
+		return command.Saved{}, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	b := &backup{r: r, dir: dir, disk: disk, kept: files, m: &Manifest{Format: manifestFormat, Created: r.now().UTC()}}
+	if err := r.count(ctx, b.m); err != nil {
 		return command.Saved{}, err
 	}
 	steps := []struct {
 		point string
 		do    func() error
 	}{
-		{"backup.snapshot", func() error { return r.copySnapshot(ctx, disk, m) }},
-		{"backup.copy", func() error { return r.copyPacks(ctx, disk, m) }},
-		{"backup.manifest", func() error { return m.write(disk) }},
+		{"backup.snapshot", func() error { return b.snapshot(ctx) }},
+		{"backup.copy", func() error { return b.copy(ctx) }},
+		{"backup.manifest", func() error { return b.seal(ctx) }},
 		{"backup.done", func() error { return syncFolder(filepath.Dir(dir)) }},
 	}
 	for _, s := range steps {
@@ -63,7 +73,129 @@ func (r *Rescue) Backup(ctx context.Context, dir string) (command.Saved, error) 
 			return command.Saved{}, err
 		}
 	}
-	return command.Saved{Dir: dir, Messages: m.Messages, Octets: m.Octets, Files: len(m.Files)}, nil
+	m := b.m
+	return command.Saved{Dir: dir, Messages: m.Messages, Octets: m.Octets, Files: len(m.Files), Damaged: m.Damaged}, nil
+}
+
+// backup is one backup that is being written.
+type backup struct {
+	r    *Rescue
+	dir  string
+	disk *durable.OS
+	kept []kept
+	m    *Manifest
+}
+
+// inPacks tells whether the bytes are files of the data folder.
+func (r *Rescue) inPacks() bool { return r.BlobDir != "" }
+
+// pin keeps the bytes from being removed: by this process, and by other nodes
+// where they share them. The context ends if that can no longer be promised.
+func (r *Rescue) pin(ctx context.Context) (context.Context, func() error, error) {
+	unpin := r.Blobs.Pin()
+	if r.inPacks() {
+		return ctx, func() error { unpin(); return nil }, nil
+	}
+	held, release, err := r.lease(ctx)
+	if err != nil {
+		unpin()
+		return nil, nil, err
+	}
+	return held, func() error { unpin(); return release() }, nil
+}
+
+// seal writes the manifest, which makes the backup whole, unless the pin was lost
+// while it was made.
+func (b *backup) seal(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return b.m.write(b.disk)
+}
+
+// snapshot copies the metadata.
+func (b *backup) snapshot(ctx context.Context) error {
+	fill := func(w io.Writer) error { return b.r.Store.Snapshot(ctx, w) }
+	if b.r.inPacks() {
+		return addFile(b.disk, b.m, snapshotName, fill)
+	}
+	if err := b.disk.Mkdir(packingName); err != nil {
+		return err
+	}
+	// It is listed when its rows have learnt where their bytes are packed.
+	return addFile(b.disk, &Manifest{}, path.Join(packingName, snapshotName), fill)
+}
+
+// copy copies all but the metadata.
+func (b *backup) copy(ctx context.Context) error {
+	if err := b.copyBytes(ctx); err != nil {
+		return err
+	}
+	return b.copyKept()
+}
+
+// copyBytes copies the message bytes after the snapshot, so that whatever a row
+// of it refers to is there.
+func (b *backup) copyBytes(ctx context.Context) error {
+	if b.r.inPacks() {
+		return b.r.copyPacks(ctx, b.disk, b.m)
+	}
+	return b.pack(ctx)
+}
+
+// pack fetches the bytes that the snapshot refers to, puts them into packs, and
+// writes the snapshot that knows them there.
+func (b *backup) pack(ctx context.Context) (err error) {
+	work := filepath.Join(b.dir, packingName)
+	rows, err := sqlstore.Open(ctx, sqlstore.Options{Dir: work})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close(), os.RemoveAll(work)) }()
+	packs, err := pack.Open(ctx, b.disk, packsName, pack.Config{})
+	if err != nil {
+		return err
+	}
+	c := &carrier{rows: rows, open: b.r.Blobs.Open, side: carryFetches, to: packs}
+	if err := errors.Join(c.carry(ctx), packs.Close()); err != nil {
+		return err
+	}
+	b.m.Damaged = c.damaged
+	if err := b.disk.Remove(path.Join(packsName, lockName)); err != nil {
+		return err
+	}
+	if err := b.listPacks(ctx); err != nil {
+		return err
+	}
+	return addFile(b.disk, b.m, snapshotName, func(w io.Writer) error { return rows.Snapshot(ctx, w) })
+}
+
+// listPacks enters the packs that were written into the manifest.
+func (b *backup) listPacks(ctx context.Context) error {
+	list, err := b.disk.ReadDir(packsName)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		f := File{Name: path.Join(packsName, e.Name), Bytes: e.Size}
+		if f.SHA256, err = sumOf(ctx, b.disk, f); err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+		b.m.Files = append(b.m.Files, f)
+	}
+	return b.disk.SyncDir(packsName)
+}
+
+// sumOf is the SHA-256 of a file's first Bytes octets.
+func sumOf(ctx context.Context, disk durable.FS, f File) (string, error) {
+	r, err := disk.Open(f.Name)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	sum := sha256.New()
+	err = copyFile(ctx, sum, io.NewSectionReader(r, 0, f.Bytes), f.Bytes)
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // emptyFolder opens a folder in which nothing is yet.
@@ -73,7 +205,7 @@ func emptyFolder(dir string) (*durable.OS, error) {
 		return nil, err
 	}
 	if len(list) > 0 {
-		return nil, fmt.Errorf("rescue: %s is not empty: %w", dir, fs.ErrExist)
+		return nil, fmt.Errorf("rescue: %s is not empty: name a new folder, or move what is there away: %w", dir, fs.ErrExist)
 	}
 	return durable.OpenOS(dir)
 }
@@ -95,10 +227,6 @@ func (r *Rescue) count(ctx context.Context, m *Manifest) error {
 		}
 		return nil
 	})
-}
-
-func (r *Rescue) copySnapshot(ctx context.Context, disk durable.FS, m *Manifest) error {
-	return addFile(disk, m, snapshotName, func(w io.Writer) error { return r.Store.Snapshot(ctx, w) })
 }
 
 // addFile writes a file durably and lists it.
@@ -161,6 +289,7 @@ func (r *Rescue) copyUnit(ctx context.Context, disk durable.FS, m *Manifest, u b
 const (
 	openSuffix = ".open"
 	packSuffix = ".pack"
+	lockName   = "lock"
 )
 
 // openUnit opens the file of a unit under the name that it has now.

@@ -27,13 +27,20 @@
 //
 // # Backup
 //
-// A backup is a folder: posta.db (a snapshot of the metadata), blobs/ (the packs)
-// and manifest.json, which is written last and has the size and SHA-256 of every
-// file and of itself. A folder without a good manifest is a torn backup. The bytes
-// are pinned while they are copied, and copied after the metadata: whatever a row
-// of the snapshot refers to is in the copy.
+// A backup is a folder: posta.db (a snapshot of the metadata), blobs/ (packs),
+// posta.toml and files/ (what it names), certs/, and manifest.json, which is written
+// last and has the size and SHA-256 of every file and of itself. A folder without a
+// good manifest is a torn backup. The bytes are pinned while they are copied, and
+// copied after the metadata: whatever a row of the snapshot refers to is in the
+// copy.
+//
+// A backup is an embedded house (SQLite and packs), whatever it is of. The snapshot
+// of PostgreSQL is written as SQLite's file, and what is fetched from a bucket is
+// packed, of which the snapshot is told. So it can be restored into any of the
+// four: the metadata is loaded into PostgreSQL, or the packs are put into a bucket,
+// on the way back.
 //
 // # Limits
 //
-// Backup and rebuild know the embedded state, SQLite and packs.
+// Rebuild knows embedded metadata only.
 package rescue

@@ -36,10 +36,15 @@ type house struct {
 // ours are the accounts that every house of these tests has.
 var ours = []string{"ana@empresa.test", "luis@empresa.test", "eva@tienda.test"}
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB) *house { return newHouseWith(t, nil) }
+
+func newHouseWith(t testing.TB, change func(*config.Config)) *house {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Hostname, cfg.Data = "mail.empresa.test", filepath.Join(t.TempDir(), "data")
+	cfg.Hostname, cfg.Data, cfg.User = "mail.empresa.test", filepath.Join(t.TempDir(), "data"), "root"
+	if change != nil {
+		change(cfg)
+	}
 	h := openHouse(t, cfg)
 	give := func(name, args string) {
 		t.Helper()

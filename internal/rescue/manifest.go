@@ -18,10 +18,14 @@ const (
 	manifestName = "manifest.json"
 	snapshotName = "posta.db"
 	packsName    = "blobs"
+	certsName    = "certs"
+	configName   = "posta.toml"
+	filesName    = "files" // that posta.toml names, each called by its key
+	packingName  = "packing.tmp"
 )
 
-// manifestFormat is the only format so far.
-const manifestFormat = 1
+// manifestFormat is what is written; 1 had neither configuration nor certificates.
+const manifestFormat = 2
 
 // maxManifest bounds what is read of a manifest: about a million files.
 const maxManifest = 256 << 20
@@ -33,9 +37,10 @@ var ErrTorn = errors.New("rescue: not a whole backup")
 // Manifest describes a backup. It is the last file that is written.
 type Manifest struct {
 	Format   int       `json:"format"`
-	Created  time.Time `json:"created"`  // when the snapshot was asked for
-	Messages int64     `json:"messages"` // alive when it began, at least
-	Octets   int64     `json:"octets"`   // of these
+	Created  time.Time `json:"created"`           // when the snapshot was asked for
+	Messages int64     `json:"messages"`          // alive when it began, at least
+	Octets   int64     `json:"octets"`            // of these
+	Damaged  int64     `json:"damaged,omitempty"` // of these, whose bytes could not be read
 	Files    []File    `json:"files"`
 	Sum      string    `json:"sum"` // SHA-256 of the manifest with this field empty
 }
@@ -45,6 +50,9 @@ type File struct {
 	Name   string `json:"name"` // with / between the levels
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
+	// Mode has the permissions that a file of the configuration had; in the backup
+	// all files are their owner's alone.
+	Mode fs.FileMode `json:"mode,omitempty"`
 }
 
 // sum is the SHA-256 of the manifest without its sum.
@@ -81,8 +89,8 @@ func readManifest(disk durable.FS) (*Manifest, error) {
 	if err := json.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrTorn, manifestName, err)
 	}
-	if m.Format != manifestFormat {
-		return nil, fmt.Errorf("%w: %s has format %d, this program knows %d", ErrTorn, manifestName, m.Format, manifestFormat)
+	if m.Format < 1 || m.Format > manifestFormat {
+		return nil, fmt.Errorf("%w: %s has format %d, this program knows 1 to %d", ErrTorn, manifestName, m.Format, manifestFormat)
 	}
 	if m.Sum != m.sum() {
 		return nil, fmt.Errorf("%w: %s was changed", ErrTorn, manifestName)

@@ -17,6 +17,9 @@ import (
 // While it is there no server may run: to it, what is not filed yet looks dead.
 const Marker = "store.rebuild"
 
+// ErrForeign: a rebuild is of the embedded metadata.
+var ErrForeign = errors.New("rescue: the metadata is in PostgreSQL, and a rebuild makes that of the data folder: restore a backup into a new database instead")
+
 // Options of Rebuild.
 type Options struct {
 	// All brings back every record that no row refers to, also what was expunged.

@@ -15,11 +15,16 @@ import (
 type Rescue struct {
 	Store store.Store
 	Blobs blob.Store
-	// Disk is the data folder and BlobDir the folder of the packs in it, for
-	// Backup.
-	Disk    durable.FS
-	BlobDir string
-	Now     func() time.Time // nil means time.Now
+	// Disk is the data folder, for Backup. BlobDir is the folder of the packs in it,
+	// "" where the bytes are elsewhere; CertDir that of certificates, which may be
+	// missing.
+	Disk             durable.FS
+	BlobDir, CertDir string
+	// Files are copied with a backup: posta.toml and what it names.
+	Files []Source
+	// Node is who has the lease of a backup, where other nodes use the same bytes.
+	Node string
+	Now  func() time.Time // nil means time.Now
 	// Failpoints are backup.snapshot, backup.copy, backup.manifest and
 	// backup.done, each before what it is called after; nil is none.
 	Failpoints *durable.Failpoints
