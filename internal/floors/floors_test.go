@@ -24,7 +24,7 @@ var floors = []struct {
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres"}},
 	{"domain", []string{"mail", "mailbox", "finding"}},
 	{"state", []string{"blob", "store", "directory", "trace"}},
-	{"engines", []string{"blob/record", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest"}},
+	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest"}},
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "reputation", "zone", "milter", "scan"}},
 	{"decision", []string{"policy", "access"}},
 	{"command", []string{"admit", "command", "config"}},

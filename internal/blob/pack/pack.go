@@ -47,6 +47,7 @@ import (
 	"time"
 
 	"posta/internal/blob"
+	"posta/internal/blob/gather"
 	"posta/internal/blob/record"
 	"posta/internal/durable"
 )
@@ -65,6 +66,10 @@ type Config struct {
 	Failpoints    *durable.Failpoints // pack.write, pack.sync, pack.synced, pack.move (before the move is committed), pack.unlink (after)
 	unsyncedWrite bool                // tests of the tests only: leave out the sync
 }
+
+// longestGather bounds how long a batch is gathered while more keep coming. It is the order of a sync, which
+// costs as much for one record as for fifty.
+const longestGather = 2 * time.Millisecond
 
 func (c *Config) defaults() {
 	c.PackBytes = orDefault(c.PackBytes, 256<<20)
@@ -101,16 +106,14 @@ type Store struct {
 
 	handles handles
 
-	puts    chan *put     // unbuffered: what the writer has received, it answers
-	closing chan struct{} // closed by Close
-	closed  func() error
-	tasks   sync.WaitGroup // writer, solo Puts, checks of abandoned packs
+	puts   *gather.Gatherer // its tasks: writer, solo Puts, checks of abandoned packs
+	closed func() error
 
 	mu      sync.Mutex
 	units   map[string]*unit
 	pins    int
 	dropped map[string]bool // units to be removed when the last pin goes
-	shut    bool            // Close has begun; no new task may start
+	shut    bool            // Close has begun
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -158,7 +161,7 @@ func Open(ctx context.Context, fsys durable.FS, dir string, cfg Config) (*Store,
 	}
 	s := &Store{
 		cfg: cfg, fs: fsys, dir: dir, lock: lock, codec: codec,
-		puts: make(chan *put), closing: make(chan struct{}),
+		puts:  gather.New(gather.Limits{Solo: cfg.SoloBytes, Bytes: cfg.BatchBytes, Records: cfg.BatchRecords, Linger: longestGather}),
 		units: make(map[string]*unit), dropped: make(map[string]bool),
 	}
 	s.handles = handles{open: s.openForReading, limit: cfg.OpenFiles, byName: make(map[string]*handle), idle: list.New()}
@@ -166,7 +169,7 @@ func Open(ctx context.Context, fsys durable.FS, dir string, cfg Config) (*Store,
 	if err := s.recover(ctx); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.tasks.Go(s.write)
+	s.puts.Go(s.write)
 	return s, nil
 }
 
@@ -177,22 +180,8 @@ func (s *Store) close() error {
 	s.mu.Lock()
 	s.shut = true
 	s.mu.Unlock()
-	close(s.closing)
-	s.tasks.Wait()
+	s.puts.Close()
 	return errors.Join(s.handles.close(), s.lock.Close())
-}
-
-// task runs f in the calling goroutine so that Close waits for it.
-func (s *Store) task(f func() error) error {
-	s.mu.Lock()
-	if s.shut {
-		s.mu.Unlock()
-		return blob.ErrClosed
-	}
-	s.tasks.Add(1)
-	s.mu.Unlock()
-	defer s.tasks.Done()
-	return f()
 }
 
 // mapError says in the words of the contract what a file operation answered.

@@ -13,156 +13,58 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"posta/internal/blob"
+	"posta/internal/blob/gather"
 	"posta/internal/blob/record"
-)
-
-// put is one call of Put on its way through the gatherer.
-type put struct {
-	recs  []blob.Record
-	small []int // indices of the records for a shared object
-	locs  []blob.Location
-	bytes int64
-	state atomic.Int32 // waiting, taken, left
-	err   error
-	done  chan struct{}
-}
-
-const (
-	waiting = iota
-	taken   // its records are being encoded or sent
-	left    // the caller has gone
 )
 
 // Put implements blob.Store. After the gathering it waits for the service, at most Config.Budget.
 func (s *Store) Put(ctx context.Context, recs []blob.Record) ([]blob.Location, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	p := &put{recs: recs, locs: make([]blob.Location, len(recs)), done: make(chan struct{})}
-	for i := range recs {
-		if err := record.Check(&recs[i]); err != nil {
-			return nil, err
-		}
-		if size := recs[i].Body.Size(); size <= s.cfg.SoloBytes {
-			p.small = append(p.small, i)
-			p.bytes += record.Length(len(recs[i].Accept), size)
-			continue
-		}
-		if err := s.task(func() (err error) { p.locs[i], err = s.putSolo(ctx, &recs[i]); return err }); err != nil {
-			return nil, err
-		}
-	}
-	if len(p.small) == 0 {
-		return p.locs, nil
-	}
-	if err := s.submit(ctx, p); err != nil {
-		return nil, err
-	}
-	return p.locs, nil
+	return s.puts.Put(ctx, recs, func(rec *blob.Record) (blob.Location, error) { return s.putSolo(ctx, rec) })
 }
 
-// task runs f so that Close waits for it.
-func (s *Store) task(f func() error) error {
-	s.mu.Lock()
-	if s.shut {
-		s.mu.Unlock()
-		return blob.ErrClosed
-	}
-	s.tasks.Add(1)
-	s.mu.Unlock()
-	defer s.tasks.Done()
-	return f()
-}
-
-func (s *Store) submit(ctx context.Context, p *put) error {
-	select {
-	case s.puts <- p:
-	case <-s.closing:
-		return blob.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case <-p.done:
-		return p.err
-	case <-ctx.Done():
-		if p.state.CompareAndSwap(waiting, left) {
-			return ctx.Err()
-		}
-	}
-	<-p.done // the bodies are in use
-	return p.err
-}
-
-// gather is the goroutine that puts together what arrives within Config.Gather and hands it to an upload.
+// gather is the goroutine that hands to an upload what arrives within Config.Gather.
 func (s *Store) gather() {
-	for {
-		select {
-		case first := <-s.puts:
-			batch := s.collect(first)
-			s.slots <- struct{}{}
-			s.tasks.Go(func() {
-				s.upload(batch)
-				<-s.slots
-			})
-		case <-s.closing:
-			return
-		}
+	for batch := s.puts.Next(); batch != nil; batch = s.puts.Next() {
+		s.slots <- struct{}{}
+		s.puts.Go(func() {
+			s.upload(batch)
+			<-s.slots
+		})
 	}
-}
-
-func (s *Store) collect(first *put) []*put {
-	batch, size := []*put{first}, first.bytes
-	timer := time.NewTimer(s.cfg.Gather)
-	defer timer.Stop()
-	for size < s.cfg.BatchBytes {
-		select {
-		case p := <-s.puts:
-			batch, size = append(batch, p), size+p.bytes
-		case <-timer.C:
-			return batch
-		case <-s.closing:
-			return batch
-		}
-	}
-	return batch
 }
 
 // upload makes one object of a batch, sends it, and answers every Put in it.
-func (s *Store) upload(batch []*put) {
+func (s *Store) upload(batch []*gather.Put) {
 	unit, salt := s.newUnit()
-	object := record.AppendUnitHeader(nil, salt, s.cfg.Now())
+	size := int64(record.UnitHeaderBytes)
 	for _, p := range batch {
-		if !p.state.CompareAndSwap(waiting, taken) {
-			p.err = context.Canceled // nobody reads it
-			continue
+		size += p.Bytes()
+	}
+	object := record.AppendUnitHeader(make([]byte, 0, size), salt, s.cfg.Now())
+	for _, p := range batch {
+		if p.Take() {
+			object, p.Err = s.encode(object, unit, salt, p)
 		}
-		object, p.err = s.encode(object, unit, salt, p)
 	}
 	var err error
 	if len(object) > record.UnitHeaderBytes {
 		err = s.send(context.Background(), unit, int64(len(object)), func() (io.Reader, func()) { return bytes.NewReader(object), func() {} })
 	}
-	for _, p := range batch {
-		if p.err == nil {
-			p.err = err
-		}
-		close(p.done)
-	}
+	gather.Answer(batch, err)
 }
 
 // encode appends the records of one Put to an object; if one has a fault, none stays.
-func (s *Store) encode(object []byte, unit string, salt record.Salt, p *put) ([]byte, error) {
+func (s *Store) encode(object []byte, unit string, salt record.Salt, p *gather.Put) ([]byte, error) {
 	w := writer{buf: object}
-	for _, i := range p.small {
+	for _, i := range p.Small {
 		start := int64(len(w.buf))
-		rec := &p.recs[i]
+		rec := &p.Recs[i]
 		if _, ok := rec.Body.Mem(); ok {
 			w.buf = record.Append(w.buf, salt, rec, start-record.UnitHeaderBytes, s.codec)
 		} else if _, err := record.Write(&w, salt, rec, start-record.UnitHeaderBytes); err != nil {
 			return w.buf[:len(object)], err
 		}
-		p.locs[i] = blob.Location{Unit: unit, Offset: start, Length: int64(len(w.buf)) - start}
+		p.Locs[i] = blob.Location{Unit: unit, Offset: start, Length: int64(len(w.buf)) - start}
 	}
 	return w.buf, nil
 }

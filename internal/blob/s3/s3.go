@@ -34,6 +34,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"posta/internal/blob"
+	"posta/internal/blob/gather"
 	"posta/internal/blob/record"
 )
 
@@ -88,11 +89,9 @@ type Store struct {
 	client *minio.Client
 	codec  *record.Codec
 
-	puts    chan *put     // unbuffered: what the gatherer has received is answered
-	closing chan struct{} // closed by Close
-	closed  func() error
-	slots   chan struct{}  // uploads in flight
-	tasks   sync.WaitGroup // gatherer, uploads, solo Puts
+	puts   *gather.Gatherer // its tasks: gatherer, uploads, solo Puts
+	closed func() error
+	slots  chan struct{} // uploads in flight
 
 	mu      sync.Mutex
 	shut    bool
@@ -122,7 +121,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, client: client, codec: codec,
-		puts: make(chan *put), closing: make(chan struct{}), slots: make(chan struct{}, cfg.Uploads),
+		puts:    gather.New(gather.Limits{Solo: cfg.SoloBytes, Bytes: cfg.BatchBytes, Wait: cfg.Gather}),
+		slots:   make(chan struct{}, cfg.Uploads),
 		dropped: make(map[string]bool), busy: make(map[string]bool),
 	}
 	err = s.retry(ctx, 0, func(ctx context.Context) error {
@@ -136,7 +136,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("s3 %s: %w", cfg.Endpoint, err)
 	}
 	s.closed = sync.OnceValue(s.close)
-	s.tasks.Go(s.gather)
+	s.puts.Go(s.gather)
 	return s, nil
 }
 
@@ -147,8 +147,7 @@ func (s *Store) close() error {
 	s.mu.Lock()
 	s.shut = true
 	s.mu.Unlock()
-	close(s.closing)
-	s.tasks.Wait()
+	s.puts.Close()
 	return nil
 }
 
