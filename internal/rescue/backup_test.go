@@ -12,12 +12,14 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"posta/internal/app"
 	"posta/internal/blob"
 	"posta/internal/config"
+	"posta/internal/durable"
 	"posta/internal/mail"
 	"posta/internal/rescue"
 	"posta/internal/store"
@@ -245,6 +247,50 @@ func TestBackupOfADamagedHouse(t *testing.T) {
 		if v := e.restore(t, h, dir, k).verify(); int64(len(v.Breaches)) != use || v.Messages != int64(all)-use {
 			t.Errorf("restored into %s: %+v", k.name, v)
 		}
+	}
+}
+
+// Whatever the house is kept in: a backup that fails at a step is known as torn, or
+// it is whole; the house takes no harm, and the next backup is whole.
+func TestBackupFailsAtEachStep(t *testing.T) {
+	t.Parallel()
+	e := newEngines(t)
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			h := e.house(t, k)
+			fill(t, h, 0, 12)
+			h.close()
+			for _, point := range []string{"backup.snapshot", "backup.copy", "backup.manifest", "backup.done"} {
+				fp, err := durable.ParseFailpoints(point + "=eio")
+				if err != nil {
+					t.Fatal(err)
+				}
+				st, err := app.OpenState(t.Context(), h.cfg, fp)
+				if err != nil {
+					t.Fatal(err)
+				}
+				dir := filepath.Join(t.TempDir(), "backup")
+				if _, err := st.House().Rescue.Backup(t.Context(), dir); !errors.Is(err, syscall.EIO) {
+					t.Errorf("%s: %v", point, err)
+				}
+				if err := st.Close(); err != nil {
+					t.Fatal(err)
+				}
+				v, err := rescue.VerifyBackup(t.Context(), dir, t.TempDir())
+				if whole := point == "backup.done"; whole && (err != nil || len(v.Breaches) > 0) || !whole && !errors.Is(err, rescue.ErrTorn) {
+					t.Errorf("%s: the backup is %+v, %v", point, v, err)
+				}
+			}
+			again := openHouse(t, h.cfg)
+			again.sound()
+			dir := filepath.Join(t.TempDir(), "backup")
+			if _, err := again.state.House().Rescue.Backup(t.Context(), dir); err != nil {
+				t.Error(err)
+			}
+			if v, err := rescue.VerifyBackup(t.Context(), dir, t.TempDir()); err != nil || len(v.Breaches) > 0 || v.Messages == 0 {
+				t.Errorf("the next backup is %+v, %v", v, err)
+			}
+		})
 	}
 }
 
