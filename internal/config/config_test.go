@@ -83,3 +83,19 @@ func TestWrongType(t *testing.T) {
 		}
 	}
 }
+
+// What is shown has no secret in it.
+func TestRedacted(t *testing.T) {
+	c := Default()
+	c.Store.PostgreSQL, c.Blobs.S3 = "postgres://posta:se%2Fcreto@db/posta?sslmode=verify-full", &S3{SecretKey: "se/creto"}
+	text, err := c.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text, "creto") || !strings.Contains(text, "postgres://posta:hidden@db/posta?sslmode=verify-full") {
+		t.Errorf("it shows\n%s", text)
+	}
+	if c.Blobs.S3.SecretKey != "se/creto" || !strings.Contains(c.Store.PostgreSQL, "creto") {
+		t.Error("the configuration in force was changed")
+	}
+}

@@ -1,6 +1,10 @@
 package config
 
-import "github.com/pelletier/go-toml/v2"
+import (
+	"net/url"
+
+	"github.com/pelletier/go-toml/v2"
+)
 
 // hidden stands where a secret is.
 const hidden = "(hidden)"
@@ -14,6 +18,12 @@ func (c *Config) Redacted() *Config {
 			copied.SecretKey = hidden
 		}
 		out.Blobs.S3 = &copied
+	}
+	if u, err := url.Parse(c.Store.PostgreSQL); err == nil {
+		if _, secret := u.User.Password(); secret {
+			u.User = url.UserPassword(u.User.Username(), "hidden")
+			out.Store.PostgreSQL = u.String()
+		}
 	}
 	return &out
 }
