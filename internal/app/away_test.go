@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"posta/internal/blob"
 	"posta/internal/command"
 	"posta/internal/config"
 	"posta/internal/pgtest"
@@ -277,6 +279,35 @@ func TestAlive(t *testing.T) {
 	} {
 		if got := alive(pinged{err: c.err}, c.shared, time.Second)(t.Context()); !errors.Is(got, c.want) || (got == nil) != (c.want == nil) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// What is worth waiting for.
+func TestPasses(t *testing.T) {
+	pg, bucket := config.Default(), config.Default()
+	pg.Store.PostgreSQL = "postgres://posta:secreto@db.empresa.test:5433/posta"
+	bucket.Blobs.S3 = &config.S3{Endpoint: "https://s3.empresa.test"}
+	untrusted := fmt.Errorf("%w: postgres: %w", store.ErrTemporary, &tls.CertificateVerificationError{Err: errors.New("unknown authority")})
+	for _, c := range []struct {
+		name string
+		cfg  *config.Config
+		err  error
+		want bool
+		at   string
+	}{
+		{"a database that does not answer", pg, fmt.Errorf("%w: postgres", store.ErrTemporary), true, "db.empresa.test:5433"},
+		{"a bucket that does not answer", bucket, fmt.Errorf("%w: 503", blob.ErrTemporary), true, "s3.empresa.test"},
+		{"a wrong password", pg, errors.New("postgres: 28P01"), false, ""},
+		{"a certificate that is not to be trusted", pg, untrusted, false, ""},
+		{"a file of our own that cannot be opened", bucket, fmt.Errorf("%w: sqlite", store.ErrTemporary), false, ""},
+		{"nothing", pg, nil, false, ""},
+	} {
+		if got := passes(c.cfg, c.err); got != c.want {
+			t.Errorf("%s passes: %v, want %v", c.name, got, c.want)
+		}
+		if got := whereabouts(c.cfg, c.err); c.want && got != c.at {
+			t.Errorf("%s is at %q, want %q", c.name, got, c.at)
 		}
 	}
 }

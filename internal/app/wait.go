@@ -16,6 +16,9 @@ import (
 const (
 	firstPause   = time.Second
 	longestPause = 30 * time.Second
+	// silence is how long clients wait without a word while the state is opened, be
+	// it that another machine does not answer or that packs are read after a crash.
+	silence = 3 * time.Second
 	// attemptTime is more than an attempt may take beside a pause: connecting to
 	// the database, and the bucket's own tries.
 	attemptTime = 2 * time.Minute
@@ -26,10 +29,19 @@ const (
 // It gives up on what no waiting mends, such as a wrong password; when ctx ends
 // there is no state and no error.
 func (s *server) openState(ctx context.Context) error {
+	opened := make(chan *lobby, 1)
+	receive := func() { opened <- s.receive(ctx) }
+	timer := time.AfterFunc(silence, receive)
 	st, err := OpenState(ctx, s.cfg, s.opt.Failpoints)
-	if passes(s.cfg, err) {
-		lobby := s.receive(ctx)
-		defer lobby.close()
+	if timer.Stop() { // it has not come to that yet
+		if passes(s.cfg, err) {
+			receive()
+		} else {
+			close(opened)
+		}
+	}
+	if l, ok := <-opened; ok {
+		defer l.close()
 	}
 	for pause := firstPause; passes(s.cfg, err) && ctx.Err() == nil; pause = min(2*pause, longestPause) {
 		s.log.WarnContext(ctx, "waiting: not everything that the state needs is there", "at", whereabouts(s.cfg, err), "err", err, "again", pause)
@@ -51,13 +63,10 @@ func (s *server) openState(ctx context.Context) error {
 // another machine does not answer now. A certificate that is not to be trusted is
 // no such thing.
 func passes(cfg *config.Config, err error) bool {
-	if cfg.Store.PostgreSQL == "" && cfg.Blobs.S3 == nil {
-		return false
-	}
 	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		return false
 	}
-	return errors.Is(err, store.ErrTemporary) || errors.Is(err, blob.ErrTemporary)
+	return cfg.Store.PostgreSQL != "" && errors.Is(err, store.ErrTemporary) || cfg.Blobs.S3 != nil && errors.Is(err, blob.ErrTemporary)
 }
 
 // whereabouts names the machine that an error is about, never the password.
