@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +16,10 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+
+	"posta/internal/mailbox"
+	"posta/internal/store"
+	"posta/internal/store/sqlstore"
 )
 
 // TestCluster is one life of a cluster of two: from its first letter to a node
@@ -28,6 +34,7 @@ func TestCluster(t *testing.T) {
 		{"OneOrderOfUIDs", testOneOrder},
 		{"OneDirectory", testOneDirectory},
 		{"OneQueue", testOneQueue},
+		{"Backup", testBackup},
 		{"ConnectionsCut", testConnectionsCut},
 		{"DatabaseAway", testDatabaseAway},
 		{"BucketRefuses", testBucketRefuses},
@@ -274,6 +281,58 @@ func testOneQueue(t *testing.T, h *house) {
 		if got := h.sink.copies(fmt.Sprintf("r%d@lejos%d.test", i, i%7)); len(got) != 1 {
 			t.Errorf("message %d arrived %d times", i, len(got))
 		}
+	}
+}
+
+// A backup is taken at one node, confined as it is, while mail flows through both.
+// What was acknowledged before is in it, and reads as well from an embedded house.
+func testBackup(t *testing.T, h *house) {
+	user := h.account(t, "copia")
+	before, meanwhile := newLedger(), newLedger()
+	for i := range 10 {
+		subject := fmt.Sprint("antes-", i)
+		msg := letter(user, subject, 2000)
+		[]*node{h.a, h.b}[i%2].deliver(t, user, msg)
+		before.add(subject, msg)
+	}
+	ctx, enough := context.WithCancel(t.Context())
+	flow := h.flow(t, ctx, user, "durante", meanwhile)
+	dir := filepath.Join(filepath.Dir(h.a.config), "data", "copia") // a confined server writes nowhere else
+	h.a.posta(t, "", "backup", "create", dir)
+	enough()
+	flow()
+	h.a.posta(t, "", "backup", "verify", dir)
+
+	// The embedded house: the configuration says nothing of engines.
+	data, toml := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "posta.toml")
+	if err := os.WriteFile(toml, []byte("hostname = \"c.empresa.test\"\nuser = \"root\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	alone := &node{h: h, config: toml}
+	alone.posta(t, "", "--data", data, "backup", "restore", dir)
+	alone.posta(t, "", "--data", data, "store", "verify")
+	st, err := sqlstore.Open(t.Context(), sqlstore.Options{Dir: filepath.Join(data, "meta")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	view, err := st.LoadDirectory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(view.Accounts, func(a store.Account) bool { return a.Login == user })
+	if i < 0 {
+		t.Fatalf("%s is not in the backup", user)
+	}
+	boxes, err := st.ListMailboxes(t.Context(), view.Accounts[i].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i = slices.IndexFunc(boxes, func(b mailbox.Mailbox) bool { return b.Name == "INBOX" })
+	if n := boxes[i].Exists; n < len(before.sent) || n > len(before.sent)+len(meanwhile.sent) {
+		t.Errorf("%d messages are in the backup; %d came before it, %d meanwhile", n, len(before.sent), len(meanwhile.sent))
+	} else {
+		t.Logf("%d messages are in the backup; %d came before it, %d meanwhile", n, len(before.sent), len(meanwhile.sent))
 	}
 }
 
