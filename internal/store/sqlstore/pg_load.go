@@ -19,13 +19,11 @@ func Vacant(ctx context.Context, dsn string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
-	return e.read(ctx, func(t *tx) error {
-		tables, err := pgTables(t)
-		if err == nil {
-			err = vacant(t, tables)
-		}
+	tables, err := mainSchema().tables(pgWords)
+	if err != nil {
 		return err
-	})
+	}
+	return e.read(ctx, func(t *tx) error { return vacant(t, tables) })
 }
 
 // Load fills an empty PostgreSQL database with the metadata of a file of the
@@ -34,7 +32,8 @@ func Vacant(ctx context.Context, dsn string) (err error) {
 // any error but ErrUnknown, nothing. No node may run on the database meanwhile;
 // the tables are locked. ErrExists if there is anything.
 //
-// The keys that find traces are not in the file; they are made again.
+// The keys that find traces are not in the file; they are made again. Neither are
+// the small facts that may be lost.
 func Load(ctx context.Context, dsn, file string) (err error) {
 	from, err := newSQLite(sqliteOptions{path: file, synced: true, schema: mainSchema(), clock: time.Now, wakes: newNotifier()})
 	if err != nil {
@@ -53,13 +52,6 @@ func Load(ctx context.Context, dsn, file string) (err error) {
 
 // seeded are the tables that have rows from the schema on.
 var seeded = map[string]bool{"directory": true, "latch": true}
-
-// pgTables lists the tables of the main schema, in one order.
-func pgTables(t *tx) ([]string, error) {
-	return collect(t, one[string], `SELECT table_name::text FROM information_schema.tables
-		WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'
-		AND table_name NOT IN ('schema_version', 'refused', 'trace_key', 'trace_progress') ORDER BY table_name`)
-}
 
 func vacant(t *tx, tables []string) error {
 	for _, table := range tables {
@@ -80,7 +72,7 @@ func vacant(t *tx, tables []string) error {
 
 // load copies every table and lets the sequences go on where they were.
 func load(from, to *tx) error {
-	tables, err := pgTables(to)
+	tables, err := mainSchema().tables(pgWords)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -257,6 +258,28 @@ func testPGLoad(t *testing.T, server *pgServer) {
 		}
 	}
 	checkSound(t, loaded)
+}
+
+// The tables that a backup has are those that the engine really makes.
+func TestSchemaTables(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	var there []string
+	err := s.main.read(t.Context(), func(t *tx) (err error) {
+		there, err = collect(t, one[string], "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'schema_version' ORDER BY name")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := mainSchema().tables(sqliteWords)
+	slices.Sort(got)
+	if err != nil || !slices.Equal(got, there) {
+		t.Errorf("tables %v, %v; want %v", got, err, there)
+	}
+	forPG, err := mainSchema().tables(pgWords)
+	if err != nil || len(forPG) != len(got)-1 || slices.Contains(forPG, "sequence") {
+		t.Errorf("for PostgreSQL %v, %v", forPG, err)
+	}
 }
 
 // What a stranger writes need not be text as PostgreSQL knows it.

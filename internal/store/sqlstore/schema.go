@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"posta/internal/store"
@@ -38,6 +39,31 @@ func sideSchema() schema {
 
 func factSchema() schema {
 	return schema{"facts", []schemaStep{{file: "facts_0001.sql"}}}
+}
+
+// tables are the names of the tables that a schema makes for an engine, in the
+// order of its files.
+func (s schema) tables(w words) ([]string, error) {
+	var out []string
+	for _, step := range s.steps {
+		if step.file == "" {
+			continue
+		}
+		text, err := schemaFiles.ReadFile("schema/" + step.file)
+		if err != nil {
+			return nil, err
+		}
+		for _, q := range splitStatements(string(text), w) {
+			f := strings.Fields(q)
+			switch verb := strings.Join(f[:2], " "); verb {
+			case "CREATE TABLE":
+				out = append(out, f[2])
+			case "DROP TABLE":
+				out = slices.DeleteFunc(out, func(name string) bool { return name == f[2] })
+			}
+		}
+	}
+	return out, nil
 }
 
 // words are what {words} in the files become, and the prefix of the lines that
