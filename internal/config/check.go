@@ -59,6 +59,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 		}
 	}
 	c.checkLimits(bad)
+	c.checkQueue(bad)
 	c.checkStore(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is not one of text, json", c.Log.Format)
@@ -164,8 +165,6 @@ func (c *Config) checkLimits(bad func(key, format string, a ...any)) {
 	positive("limits.connections", c.Limits.Connections)
 	positive("limits.per_network", c.Limits.PerNetwork)
 	positive("limits.messages_per_connection", c.Limits.MessagesPerConnection)
-	positive("queue.per_domain", c.Queue.PerDomain)
-	positive("queue.total", c.Queue.Total)
 	if c.Limits.Recipients < 100 {
 		bad("limits.recipients", "RFC 5321 asks for at least 100")
 	}

@@ -134,12 +134,41 @@ type Limits struct {
 
 // Queue says how mail leaves.
 type Queue struct {
-	SmartHost    string   `toml:"smart_host"` // "host:port" with MX look-up, "[host]:port" without; "" is direct
-	Login        string   `toml:"login"`      // at the smart host
-	PasswordFile string   `toml:"password_file"`
+	// SmartHost takes all that leaves: "host:port" by the MX of host, "[host]:port" the
+	// host itself; the port is 25 if none is given. Default "": direct, by MX.
+	SmartHost string `toml:"smart_host"`
+	// SmartHostTLS is what is asked of the connection to it: "none"; "opportunistic",
+	// TLS where it is offered; "required", TLS whatever the certificate; "verified",
+	// TLS with a certificate for its name. Where it is not met, mail waits. Default
+	// "opportunistic", with a login "verified".
+	SmartHostTLS string `toml:"smart_host_tls"`
+	// SmartHostImplicit is TLS from the first octet, without STARTTLS (RFC 8314 §3.3);
+	// at port 465 that goes without saying.
+	SmartHostImplicit bool `toml:"smart_host_implicit"`
+	// SmartHostCA is a PEM file of the authorities that vouch for the smart host; ""
+	// are those of the system.
+	SmartHostCA string `toml:"smart_host_ca"`
+	// Login and the first line of PasswordFile are said to the smart host (RFC 4954),
+	// never in clear.
+	Login        string `toml:"login"`
+	PasswordFile string `toml:"password_file"`
+
+	// Retry are the pauses between the attempts; the last one repeats. Each is made up
+	// to a tenth shorter or longer. From 10 s to 24 h, at most 50. Default 1m, 5m, 15m, 30m, 1h,
+	// 2h, 4h.
+	Retry []Duration `toml:"retry"`
+	// HostDown is how long a host that could not be talked to is not asked again, for
+	// whatever mail. From 1 s to 1 h; default 30 s.
+	HostDown Duration `toml:"host_down"`
+	// Lifetime is how long mail is tried before its sender is told that it failed.
+	// RFC 5321 §4.5.4.1 wants 4 to 5 days. From 1 h to 30 days; default 5 days ("120h").
+	Lifetime Duration `toml:"lifetime"`
+	// DelayWarning is when the sender is told that mail is late; not before Lifetime:
+	// never. At least 1 m; default 4 h.
+	DelayWarning Duration `toml:"delay_warning"`
 	PerDomain    int      `toml:"per_domain"` // attempts at once to one domain; default 4
+	PerHost      int      `toml:"per_host"`   // connections at once to one address; default 20
 	Total        int      `toml:"total"`      // attempts at once; default 64
-	Lifetime     Duration `toml:"lifetime"`   // default 5 days ("120h")
 }
 
 // Log says what is written to standard error.
@@ -193,7 +222,7 @@ func Default() *Config {
 		},
 		Policy: Policy{Level: "strict"},
 		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000},
-		Queue:  Queue{PerDomain: 4, Total: 64, Lifetime: Duration(120 * time.Hour)},
+		Queue:  defaultQueue(),
 		Log:    Log{Level: "info", Format: "text"},
 	}
 }

@@ -3,6 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -97,5 +100,65 @@ func TestRedacted(t *testing.T) {
 	}
 	if c.Blobs.S3.SecretKey != "se/creto" || !strings.Contains(c.Store.PostgreSQL, "creto") {
 		t.Error("the configuration in force was changed")
+	}
+}
+
+// [queue] is held to what makes sense, and what is left out has its default.
+func TestQueue(t *testing.T) {
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	password, empty := filepath.Join(t.TempDir(), "password"), filepath.Join(t.TempDir(), "empty")
+	for name, text := range map[string]string{ca: "no certificate", password: "secret word \r\nrest", empty: "\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ name, text, want string }{
+		{"nothing", ``, ""},
+		{"all of it", `retry = ["10s", "24h"]` + "\nhost_down = \"1h\"\nlifetime = \"720h\"\ndelay_warning = \"720h\"\nper_host = 1\n", ""},
+		{"pauses", `retry = ["5m", "5s"]`, `3: queue.retry: 5s is out of range: from 10s to 24h`},
+		{"no pauses", `retry = []`, `3: queue.retry: at least one pause is needed`},
+		{"no time", `retry = ["5 minutes"]`, `3: queue.retry: "5 minutes" is no length of time`},
+		{"too many pauses", `retry = [` + strings.Repeat(`"1m", `, 51) + `]`, `3: queue.retry: 51 pauses; at most 50`},
+		{"host down", `host_down = "2h"`, `3: queue.host_down: 2h is out of range: from 1s to 1h`},
+		{"lifetime", `lifetime = "10m"`, `3: queue.lifetime: 10m is out of range: from 1h to 720h`},
+		{"warning", `delay_warning = "1s"`, `3: queue.delay_warning: 1s is out of range: from 1m to 720h`},
+		{"at once", `per_domain = 0`, `3: queue.per_domain: must be from 1 to 10000`},
+		{"a misspelt key", `smarthost_tls = "none"`, `3: queue.smarthost_tls: there is no such key; did you mean queue.smart_host_tls?`},
+		{"a level without host", `smart_host_tls = "none"`, `3: queue.smart_host_tls: is about the smart host, and queue.smart_host names none`},
+		{"a misspelt level", "smart_host = \"relay.test\"\nsmart_host_tls = \"require\"", `4: queue.smart_host_tls: "require" is not one of none, opportunistic, required, verified; did you mean required?`},
+		{"none and implicit", "smart_host = \"relay.test:465\"\nsmart_host_tls = \"none\"", `4: queue.smart_host_tls: "none" contradicts TLS from the first octet`},
+		{"a login in clear", "smart_host = \"relay.test\"\nsmart_host_tls = \"opportunistic\"\nlogin = \"ana\"\npassword_file = \"" + password + "\"", `4: queue.smart_host_tls: "opportunistic" could give the password away`},
+		{"a login in clear on this machine", "smart_host = \"[127.0.0.1]:2525\"\nsmart_host_tls = \"none\"\nlogin = \"ana\"\npassword_file = \"" + password + "\"", ""},
+		{"a login", "smart_host = \"relay.test:587\"\nlogin = \"ana\"\npassword_file = \"" + password + "\"", ""},
+		{"no password", "smart_host = \"relay.test\"\nlogin = \"ana\"", `4: queue.login: login and password_file go together`},
+		{"no password file", "smart_host = \"relay.test\"\nlogin = \"ana\"\npassword_file = \"/nonexistent\"", `5: queue.password_file: open /nonexistent: no such file`},
+		{"an empty password", "smart_host = \"relay.test\"\nlogin = \"ana\"\npassword_file = \"" + empty + "\"", `is empty`},
+		{"no authority", "smart_host = \"relay.test\"\nsmart_host_tls = \"verified\"\nsmart_host_ca = \"" + ca + "\"", `no certificate in PEM form`},
+		{"authorities that nobody asks", "smart_host = \"relay.test\"\nsmart_host_ca = \"" + ca + "\"", `4: queue.smart_host_ca: authorities are asked at the level "verified" only`},
+		{"a next hop that is none", `smart_host = "[relay.test"`, `3: queue.smart_host: "[relay.test" is no next hop`},
+	} {
+		got, err := Parse("posta.toml", []byte("hostname = \"mail.example.org\"\n[queue]\n"+c.text))
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			} else if text, err := got.Text(); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			} else if again, err := Parse("shown", []byte(text)); err != nil || !reflect.DeepEqual(again.Queue, got.Queue) {
+				t.Errorf("%s: what is shown is not what is read: %v\n%s", c.name, err, text)
+			}
+			continue
+		}
+		if ps, ok := errors.AsType[Problems](err); !ok || len(ps) != 1 || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
+		}
+	}
+	q := Queue{PasswordFile: password}
+	if got, err := q.Password(); got != "secret word " || err != nil {
+		t.Errorf("Password = %q, %v", got, err)
+	}
+	for q, want := range map[*Queue]string{{}: "opportunistic", {Login: "ana"}: "verified", {Login: "ana", SmartHostTLS: "required"}: "required"} {
+		if got := q.SmartHostLevel(); got != want {
+			t.Errorf("level of %+v is %s, want %s", q, got, want)
+		}
 	}
 }

@@ -7,7 +7,7 @@
 //
 //	Ready ──claim──► leased ──route, relay──► delivered                      ──► gone
 //	  ▲                │                      refused (5yz)   ──► DSN         ──► gone
-//	  └──── Due ◄──────┴───── put off (4yz) ──► delay DSN once, after 4 h
+//	  └──── Due ◄──────┴───── put off (4yz) ──► delay DSN once (Config.Delay)
 //	                                            expired, after 5 days ──► DSN ──► gone
 //
 // The recipients of one message at one domain are one batch: one transaction of
@@ -25,9 +25,10 @@
 //
 // # Retries
 //
-// After 1, 5, 15, 30 minutes, 1, 2, 4 hours, then every 4 hours, each a tenth
-// shorter or longer; the last at the moment of expiry. A greylisting host
-// (450 or 451 4.7.1) is asked again after 45 seconds the first time.
+// After the pauses of Config.Retry, of which the last one repeats (usually 1, 5, 15,
+// 30 minutes, 1, 2, 4 hours), each up to a tenth shorter or longer; the last at the
+// moment of expiry. A greylisting host (450 or 451 4.7.1) is asked again after 45
+// seconds the first time, if the first pause is not shorter.
 //
 // # Notices
 //

@@ -100,8 +100,11 @@ type Config struct {
 	Lease     time.Duration // 0 means 15 min; longer than the final dot's ten
 	Attempt   time.Duration // the longest that one attempt may take; 0 means 1 h
 	Delay     time.Duration // when the sender is told of a delay; 0 means 4 h
-	Grace     time.Duration // for running attempts at the end; 0 means 20 s
-	Poll      time.Duration // looks for work without being woken; 0 means 30 s
+	// Retry are the pauses between the attempts, all above 0; the last one repeats. None means 1, 5,
+	// 15, 30 minutes, 1, 2, 4 hours.
+	Retry []time.Duration
+	Grace time.Duration // for running attempts at the end; 0 means 20 s
+	Poll  time.Duration // looks for work without being woken; 0 means 30 s
 
 	Now    func() time.Time // nil means time.Now
 	Jitter func() float64   // in [0,1); nil is random
@@ -139,6 +142,9 @@ func New(cfg Config) *Queue {
 	cfg.Lease = cmp.Or(cfg.Lease, 15*time.Minute)
 	cfg.Attempt = cmp.Or(cfg.Attempt, time.Hour)
 	cfg.Delay = cmp.Or(cfg.Delay, 4*time.Hour)
+	if len(cfg.Retry) == 0 {
+		cfg.Retry = usualPauses()
+	}
 	cfg.Grace = cmp.Or(cfg.Grace, 20*time.Second)
 	cfg.Poll = cmp.Or(cfg.Poll, 30*time.Second)
 	cfg.Node = cmp.Or(cfg.Node, cfg.Hostname)

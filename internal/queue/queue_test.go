@@ -114,6 +114,29 @@ func TestMixedReplies(t *testing.T) {
 	})
 }
 
+// Pauses, lifetime and the warning are what the administrator wants; a pause that
+// is shorter than greylisting's is kept to.
+func TestOwnPauses(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t, func(c *Config) {
+			c.Retry, c.Delay = []time.Duration{10 * time.Second, 20 * time.Minute}, 30*time.Minute
+		})
+		h := b.host("192.0.2.1", "grey.test")
+		h.rcpt = func(string) error { return refusal(451, [3]int{4, 7, 1}, "Greylisted, try again") }
+		begin := time.Now()
+		e := mailTo("luis@grey.test")
+		e.Expires = begin.Add(time.Hour)
+		b.enqueue(aLetter, e)
+		time.Sleep(2 * time.Hour)
+		var at []string
+		for _, e := range b.recorded() {
+			at = append(at, e.at.Sub(begin).String()+" "+e.trace.Kind)
+		}
+		want(t, "attempts", at, "0s attempt", "10s attempt", "20m10s attempt", "40m10s attempt", "1h0m0s failed")
+		want(t, "notices", b.told(), "ana@posta.test: delayed 4.7.1 luis@grey.test", "ana@posta.test: failed 4.4.7 luis@grey.test")
+	})
+}
+
 // Five days of a host that is not there: growing pauses, one notice of delay
 // after four hours, one of failure at the end.
 func TestExpiry(t *testing.T) {
@@ -531,7 +554,7 @@ func TestNextDue(t *testing.T) {
 		{6, smtp.Reply{}, 0.5, 4 * time.Hour},
 		{600, smtp.Reply{}, 0.5, 4 * time.Hour},
 	} {
-		if got := nextDue(now, c.attempts, c.reply, c.jitter).Sub(now).Round(time.Millisecond); got != c.want {
+		if got := nextDue(now, usualPauses(), c.attempts, c.reply, c.jitter).Sub(now).Round(time.Millisecond); got != c.want {
 			t.Errorf("after %d attempts: %v, want %v", c.attempts, got, c.want)
 		}
 	}

@@ -99,7 +99,7 @@ func (q *Queue) decide(e *store.QueueEntry, o relay.Outcome, notes []string, now
 	}
 	s.attempt.Delayed = s.notice == dsn.Delayed
 	if s.attempt.State == store.Ready {
-		s.attempt.Due = nextDue(now, e.Attempts, o.Reply, q.cfg.Jitter())
+		s.attempt.Due = nextDue(now, q.cfg.Retry, e.Attempts, o.Reply, q.cfg.Jitter())
 		if s.attempt.Due.After(e.Expires) {
 			s.attempt.Due = e.Expires // the last attempt
 		}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -356,11 +357,18 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// A host that does not answer is left alone for a while, then asked again.
+// A host that does not answer is left alone for a while, as long as the
+// administrator wants, then asked again.
 func TestDown(t *testing.T) {
+	for _, pause := range []time.Duration{0, 10 * time.Minute} {
+		t.Run(pause.String(), func(t *testing.T) { testDown(t, pause, cmp.Or(pause, 30*time.Second)) })
+	}
+}
+
+func testDown(t *testing.T, pause, want time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		r := newRelay(t, w)
+		r := newRelay(t, w, func(c *Config) { c.Down = pause })
 		try := func() string {
 			return show(r.Deliver(t.Context(), routeTo("mx.example.net=192.0.2.1"), letter(text, "luis@example.net"))[0])
 		}
@@ -372,7 +380,11 @@ func TestDown(t *testing.T) {
 		if w.dialled() != 1 {
 			t.Errorf("%d connections were tried at once", w.dialled())
 		}
-		time.Sleep(31 * time.Second)
+		time.Sleep(want - time.Second)
+		if try(); w.dialled() != 1 {
+			t.Errorf("asked again before %v were over", want)
+		}
+		time.Sleep(time.Second)
 		w.script(t, "192.0.2.1:25", hello+mail+ok+"C: QUIT\nS: 221 bye\n")
 		if got := try(); got != "delivered 250 2.0.0 queued" {
 			t.Error(got)
