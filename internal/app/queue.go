@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"posta/internal/config"
 	"posta/internal/dsn"
 	"posta/internal/filing"
 	"posta/internal/intake"
@@ -24,19 +26,14 @@ func (s *server) newQueue() (*queue.Queue, error) {
 		// With a dialer of one's own, where addresses lead is the dialer's matter.
 		Loopback: s.opt.Dial != nil,
 	}
-	if sh := s.cfg.Queue.SmartHost; sh != "" {
-		next, err := route.ParseNext(sh)
-		if err != nil {
-			return nil, fmt.Errorf("queue.smart_host: %w", err)
-		}
-		if next.Login, err = s.smartHostLogin(); err != nil {
-			return nil, err
-		}
-		rc.Default = next
+	var err error
+	if rc.Default, err = smartHost(&s.cfg.Queue); err != nil {
+		return nil, err
 	}
 	router := route.New(rc, s.dns)
 	s.relay = relay.New(relay.Config{
 		Hostname: s.cfg.Hostname, Dial: relay.Dialer(s.opt.Dial), TLS: &tls.Config{RootCAs: s.opt.Roots, MinVersion: tls.VersionTLS12},
+		PerHost: s.cfg.Queue.PerHost, Down: time.Duration(s.cfg.Queue.HostDown),
 	})
 	lang := dsn.English
 	if s.cfg.Language == "es" {
@@ -46,21 +43,48 @@ func (s *server) newQueue() (*queue.Queue, error) {
 		Store: s.state.Store, Blobs: s.state.Blobs, Router: router, Relay: s.relay, Depositor: notices{s},
 		Keys: func(domain string) []store.DKIMKey { return s.state.Directory.View().Keys(domain) },
 		Node: nodeName(), Hostname: s.cfg.Hostname, Language: lang,
-		Total: s.cfg.Queue.Total, PerDomain: s.cfg.Queue.PerDomain, Now: s.opt.Now, Log: s.log,
+		Total: s.cfg.Queue.Total, PerDomain: s.cfg.Queue.PerDomain,
+		Retry: durations(s.cfg.Queue.Retry), Delay: time.Duration(s.cfg.Queue.DelayWarning), Now: s.opt.Now, Log: s.log,
 	}), nil
 }
 
-// smartHostLogin reads what the smart host wants to know; nil if nothing.
-func (s *server) smartHostLogin() (*route.Login, error) {
-	q := s.cfg.Queue
-	if q.Login == "" {
+// smartHost is the next hop of all that leaves; nil if mail goes by MX.
+func smartHost(q *config.Queue) (*route.Next, error) {
+	if q.SmartHost == "" {
 		return nil, nil
 	}
-	pw, err := os.ReadFile(q.PasswordFile)
+	next, err := route.ParseNext(q.SmartHost)
+	if err != nil {
+		return nil, fmt.Errorf("queue.smart_host: %w", err)
+	}
+	if q.SmartHostTLS != "" || q.Login != "" { // otherwise the relay's own policy holds
+		var ok bool
+		if next.TLS, ok = route.ParseTLS(q.SmartHostLevel()); !ok {
+			return nil, fmt.Errorf("queue.smart_host_tls: %q is no level", q.SmartHostLevel())
+		}
+	}
+	next.Implicit = next.Implicit || q.SmartHostImplicit
+	if next.Roots, err = q.Authorities(); err != nil {
+		return nil, fmt.Errorf("queue.smart_host_ca: %w", err)
+	}
+	if q.Login == "" {
+		return next, nil
+	}
+	password, err := q.Password()
 	if err != nil {
 		return nil, fmt.Errorf("queue.password_file: %w", err)
 	}
-	return &route.Login{User: q.Login, Password: strings.TrimRight(string(pw), "\r\n")}, nil
+	next.Login = &route.Login{User: q.Login, Password: password}
+	return next, nil
+}
+
+// durations are those of the configuration in Go's own type.
+func durations(in []config.Duration) []time.Duration {
+	out := make([]time.Duration, len(in))
+	for i, d := range in {
+		out[i] = time.Duration(d)
+	}
+	return out
 }
 
 // nodeName tells this process from others that lease work in the same store.

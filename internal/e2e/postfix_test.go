@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -103,8 +104,8 @@ showq unix n - n - - showq
 `
 
 // startPostfix runs Postfix on a port until the test ends; what is not for
-// remota.test goes to h, whose certificate it verifies.
-func startPostfix(t *testing.T, port string, h *house) *postfix {
+// remota.test goes to h, whose certificate it verifies. Further settings go before.
+func startPostfix(t *testing.T, port string, h *house, further ...string) *postfix {
 	t.Helper()
 	program := postatest.Peer(t, "postfix")
 	p := &postfix{dir: publicDir(t), addr: "127.0.0.1:" + port}
@@ -115,8 +116,16 @@ func startPostfix(t *testing.T, port string, h *house) *postfix {
 	}
 	giveAway(t, filepath.Join(p.dir, "mail"), "nobody")
 	giveAway(t, filepath.Join(p.dir, "data"), "postfix")
+	main := fmt.Sprintf(postfixMain, p.dir, bea, h.path("key.pem"), h.path("cert.pem"), h.port(t, "smtp"), h.ca)
+	for _, line := range further {
+		name, _, _ := strings.Cut(line, "=")
+		main = regexp.MustCompile("(?m)^"+regexp.QuoteMeta(name)+"=.*$").ReplaceAllLiteralString(main, line)
+		if !strings.Contains(main, line) {
+			main += line + "\n"
+		}
+	}
 	err := errors.Join(
-		os.WriteFile(filepath.Join(p.dir, "etc/main.cf"), fmt.Appendf(nil, postfixMain, p.dir, bea, h.path("key.pem"), h.path("cert.pem"), h.port(t, "smtp"), h.ca), 0o644),
+		os.WriteFile(filepath.Join(p.dir, "etc/main.cf"), []byte(main), 0o644),
 		os.WriteFile(filepath.Join(p.dir, "etc/master.cf"), fmt.Appendf(nil, postfixMaster, p.addr), 0o644),
 	)
 	if err != nil {
@@ -246,6 +255,54 @@ func TestPostfix(t *testing.T) {
 	}
 	if n := len(h.messages(t, luis)); n != 1 {
 		t.Errorf("luis has %d messages, expected 1", n)
+	}
+}
+
+// TestPostfixAsSmartHost hands all that leaves to a Postfix that insists on TLS. As
+// long as its certificate is vouched for by nobody whom we trust, mail waits.
+func TestPostfixAsSmartHost(t *testing.T) {
+	t.Parallel()
+	postatest.Peer(t, "postfix")
+	if _, err := os.Stat("/usr/lib/postfix/sbin/master"); err != nil {
+		postatest.Missing(t, "Postfix is not Debian's")
+	}
+	if os.Getuid() != 0 {
+		postatest.Missing(t, "Postfix starts as root only")
+	}
+	port := freePort(t)
+	h := newHouse(t, "[queue]\nsmart_host = \"[127.0.0.1]:"+port+"\"\nsmart_host_tls = \"verified\"\nretry = [\"10m\"]\nhost_down = \"1s\"\n",
+		`remota.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"`)
+	p := startPostfix(t, port, h, "smtpd_tls_security_level = encrypt")
+	h.submit(t, ana, []string{bea}, letter(ana, bea, "confidencial", thorny))
+	h.awaitQueue(t, "4.7.5 TLS could not be established")
+
+	h.stop(t)
+	text, err := os.ReadFile(h.config)
+	if err == nil {
+		err = os.WriteFile(h.config, fmt.Appendf(text, "smart_host_ca = %q\n", h.ca), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.start(t)
+	h.posta(t, "", "queue", "retry", "--domain", "remota.test")
+	h.arrivedWell(t, p.await(t, 1)["confidencial"], letter(ana, bea, "confidencial", thorny))
+	if out := h.posta(t, "", "trace", bea); !strings.Contains(out, "250 2.0.0") {
+		t.Errorf("the trace tells of no delivery:\n%s", out)
+	}
+}
+
+// awaitQueue waits until the queue shows a text.
+func (h *house) awaitQueue(t *testing.T, want string) {
+	t.Helper()
+	for start := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		out := h.posta(t, "", "--json", "queue", "ls")
+		if strings.Contains(out, want) {
+			return
+		}
+		if time.Since(start) > 45*time.Second {
+			t.Fatalf("the queue never shows %q:\n%s", want, out)
+		}
 	}
 }
 

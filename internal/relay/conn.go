@@ -136,7 +136,7 @@ func (c *conn) greet(ctx context.Context, rule Rule, requireTLS bool) *failure {
 		return f
 	}
 	if c.host.Login != nil {
-		if f := c.login(rule); f != nil {
+		if f := c.login(); f != nil {
 			return f
 		}
 	}
@@ -225,8 +225,8 @@ func (c *conn) handshake(ctx context.Context, rule Rule) *failure {
 
 // login authenticates to a smart host (RFC 4954). A refusal puts the mail off:
 // the password here is wrong, not the message.
-func (c *conn) login(rule Rule) *failure {
-	if c.tls == "" && rule.Level != route.None && !c.addr.Addr().IsLoopback() {
+func (c *conn) login() *failure {
+	if c.tls == "" && !c.addr.Addr().IsLoopback() {
 		return c.fail(451, "4.7.11", "The host wants a login and offers no TLS to send it through")
 	}
 	var client sasl.Client

@@ -18,8 +18,8 @@
 //
 // # TLS
 //
-// A [Policy] gives the level for each host: none, may (opportunistic, RFC 7435:
-// any certificate, and cleartext if the handshake fails), encrypt, verify. A
+// A [Policy] gives the level for each host: none, opportunistic (RFC 7435: any
+// certificate, and cleartext if the handshake fails), required, verified. A
 // route's own level goes before it. TLS 1.2 is the least. What came in clear
 // behind the reply to STARTTLS ends the connection. REQUIRETLS (RFC 8689) is
 // honoured: verified TLS and a host that offers it, or 5.7.30.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -76,7 +77,7 @@ func (r *Relay) tlsConfig(h route.Host, rule Rule) *tls.Config {
 		if rule.Verify != nil {
 			return rule.Verify(cs)
 		}
-		return r.trusted(cs, rule.names(h))
+		return r.trusted(cs, h, rule)
 	}
 	return c
 }
@@ -91,7 +92,7 @@ func (rule Rule) names(h route.Host) []string {
 var errNoCertificate = errors.New("the host shows no certificate")
 
 // trusted checks chain and name (RFC 5280, RFC 6125, RFC 8461 §4.1).
-func (r *Relay) trusted(cs tls.ConnectionState, names []string) error {
+func (r *Relay) trusted(cs tls.ConnectionState, h route.Host, rule Rule) error {
 	if len(cs.PeerCertificates) == 0 {
 		return errNoCertificate
 	}
@@ -100,7 +101,7 @@ func (r *Relay) trusted(cs tls.ConnectionState, names []string) error {
 		between.AddCert(c)
 	}
 	var err error
-	for _, n := range names {
+	for _, n := range rule.names(h) {
 		if err = leaf.VerifyHostname(n); err == nil {
 			break
 		}
@@ -112,7 +113,7 @@ func (r *Relay) trusted(cs tls.ConnectionState, names []string) error {
 	if r.tls.Time != nil {
 		now = r.tls.Time()
 	}
-	_, err = leaf.Verify(x509.VerifyOptions{Roots: r.tls.RootCAs, Intermediates: between, CurrentTime: now})
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: cmp.Or(h.Roots, r.tls.RootCAs), Intermediates: between, CurrentTime: now})
 	return err
 }
 
@@ -121,7 +122,7 @@ func (r *Relay) describe(cs tls.ConnectionState, h route.Host, rule Rule) string
 	trust := "trusted"
 	if rule.Level == route.Verify {
 		trust = "verified"
-	} else if err := r.trusted(cs, rule.names(h)); err != nil {
+	} else if err := r.trusted(cs, h, rule); err != nil {
 		trust = "not trusted"
 	}
 	text := fmt.Sprintf("%s %s, %s", tls.VersionName(cs.Version), tls.CipherSuiteName(cs.CipherSuite), trust)

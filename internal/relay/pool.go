@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"sync"
 	"time"
@@ -9,17 +10,18 @@ import (
 )
 
 // poolKey says which connections are alike: same host at the same address, same
-// protection, same login.
+// protection, same authorities and login.
 type poolKey struct {
 	addr   netip.AddrPort
 	host   string
 	level  route.TLS
 	source string
+	roots  *x509.CertPool
 	login  route.Login
 }
 
 func keyOf(t target, rule Rule) poolKey {
-	k := poolKey{addr: t.addr, host: t.host.Name, level: rule.Level, source: rule.Source}
+	k := poolKey{addr: t.addr, host: t.host.Name, level: rule.Level, source: rule.Source, roots: t.host.Roots}
 	if t.host.Login != nil {
 		k.login = *t.host.Login
 	}

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -16,7 +17,8 @@ type Next struct {
 	Port     uint16 // 0: 25
 	MX       bool   // the host's MX records say where it goes
 	TLS      TLS
-	Implicit bool // TLS from the first octet
+	Implicit bool           // TLS from the first octet
+	Roots    *x509.CertPool // who vouches for the host at the level Verify; nil: the relay's
 	Login    *Login
 }
 

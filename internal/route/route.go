@@ -27,6 +27,7 @@ package route
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -59,7 +60,7 @@ const (
 	Verify      // STARTTLS with a certificate for the host's name that we trust
 )
 
-var tlsNames = [...]string{"", "none", "may", "encrypt", "verify"}
+var tlsNames = [...]string{"", "none", "opportunistic", "required", "verified"}
 
 // String gives the word of the configuration, "" for Unset.
 func (t TLS) String() string { return tlsNames[t] }
@@ -80,7 +81,8 @@ type Host struct {
 
 	// What a configured route adds.
 	TLS      TLS
-	Implicit bool // TLS from the first octet (465)
+	Implicit bool           // TLS from the first octet (465)
+	Roots    *x509.CertPool // who vouches for it at the level Verify; nil: the relay's
 	Login    *Login
 }
 
@@ -191,7 +193,7 @@ func (r *Router) fixed(ctx context.Context, domain string, n *Next) (*Route, err
 	f.rt.Domain, f.rt.Fixed = domain, true
 	for i := range f.rt.Hosts {
 		h := &f.rt.Hosts[i]
-		h.Port, h.TLS, h.Implicit, h.Login = cmp.Or(n.Port, Port), n.TLS, n.Implicit, n.Login
+		h.Port, h.TLS, h.Implicit, h.Roots, h.Login = cmp.Or(n.Port, Port), n.TLS, n.Implicit, n.Roots, n.Login
 	}
 	return f.rt, nil
 }
