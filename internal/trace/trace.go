@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ const (
 	AtRcpt    Stage = "rcpt"
 	AtData    Stage = "data"
 	Accepted  Stage = "accepted"
+
+	// AtMerged is the stage of a record that stands for many refusals: see Record.Merged.
+	AtMerged Stage = "merged"
 )
 
 // Record is one transaction.
@@ -60,6 +64,19 @@ type Record struct {
 	// Greylisted is set when a policy that greylists this found the sender known.
 	Greylisted bool        `json:"greylisted,omitempty"`
 	Findings   finding.Set `json:"findings"`
+
+	// Merged, when not nil: the record stands for many refusals above the budget. Of
+	// them only this, the check as a finding and At, the moment of the first, are known.
+	Merged *Merged `json:"merged,omitempty"`
+}
+
+// Merged tells what a record of stage AtMerged stands for.
+type Merged struct {
+	Network string    `json:"network"` // CIDR
+	Check   string    `json:"check,omitempty"`
+	Count   int64     `json:"count"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
 }
 
 // Recipient is what became of one recipient.
@@ -122,11 +139,30 @@ func (r *Record) Encode() store.TraceRecord {
 
 // Decode reads a stored record.
 func Decode(t store.TraceRecord) (*Record, error) {
+	if t.Merged != nil {
+		return merged(t), nil
+	}
 	r := &Record{ID: t.ID}
 	if err := unpack(t.Body, r); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// merged is the record of refusals that were not kept one by one.
+func merged(t store.TraceRecord) *Record {
+	m := t.Merged
+	r := &Record{ID: t.ID, At: m.First, Stage: AtMerged}
+	r.Merged = &Merged{Network: m.Network.String(), Check: m.Check, Count: m.Count, First: m.First, Last: m.Last}
+	if m.Check != "" {
+		r.Findings.Add(finding.Of(finding.ID(m.Check), finding.Fail, r.Merged.Network))
+	}
+	return r
+}
+
+// Refusal is what decides whether a refusal by a check is kept by itself.
+func (r *Record) Refusal(client netip.Addr, check finding.ID) store.Refusal {
+	return store.Refusal{ID: r.ID, IP: client, Check: string(check), Keys: r.keys()}
 }
 
 // Encode gives the form in which the store keeps the event.

@@ -34,7 +34,7 @@ func mainSchema() schema {
 }
 
 func sideSchema() schema {
-	return schema{"side", []schemaStep{{file: "side_0001.sql"}}}
+	return schema{"side", []schemaStep{{file: "side_0001.sql"}, {file: "side_0002.sql"}}}
 }
 
 func factSchema() schema {

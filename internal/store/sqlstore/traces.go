@@ -49,6 +49,9 @@ func (s *Store) Trace(ctx context.Context, id mail.ID) (store.StoredTrace, error
 	if err == nil && len(found) == 0 {
 		err = s.side.read(ctx, func(t *tx) (err error) {
 			found, err = collect(t, scanTrace, "SELECT id, terms, body FROM refused WHERE id = $1", id)
+			if err == nil && len(found) == 0 {
+				found, err = collect(t, scanMerged, mergedColumns+"WHERE id = $1", id)
+			}
 			return err
 		})
 	}
@@ -90,7 +93,7 @@ func (s *Store) LatestTraces(ctx context.Context, before time.Time, limit int) (
 	if !before.IsZero() {
 		end = firstID(before)
 	}
-	var accepted, refused []store.StoredTrace
+	var accepted, refused, merged []store.StoredTrace
 	err := s.main.read(ctx, func(t *tx) (err error) {
 		accepted, err = collect(t, scanTrace, "SELECT id, terms, body FROM accepted WHERE id < $1 AND LENGTH(body) > 0 ORDER BY id DESC LIMIT $2", end, page(limit))
 		if err == nil {
@@ -103,9 +106,12 @@ func (s *Store) LatestTraces(ctx context.Context, before time.Time, limit int) (
 	}
 	err = s.side.read(ctx, func(t *tx) (err error) {
 		refused, err = collect(t, scanTrace, "SELECT id, terms, body FROM refused WHERE id < $1 ORDER BY id DESC LIMIT $2", end, page(limit))
+		if err == nil {
+			merged, err = collect(t, scanMerged, mergedColumns+"WHERE id < $1 ORDER BY id DESC LIMIT $2", end, page(limit))
+		}
 		return err
 	})
-	all := append(accepted, refused...)
+	all := slices.Concat(accepted, refused, merged)
 	slices.SortFunc(all, func(a, b store.StoredTrace) int { return bytes.Compare(b.ID[:], a.ID[:]) })
 	return all[:min(len(all), page(limit))], err
 }
@@ -126,16 +132,19 @@ func (s *Store) FindTraces(ctx context.Context, key string, limit int) ([]mail.I
 			if err != nil {
 				return err
 			}
-			ids, err := findTerm(t, part, key, limit-len(out))
-			if err != nil {
-				return err
+			for _, k := range append(networksOf(key), key) {
+				ids, err := findTerm(t, part, k, limit)
+				if err != nil {
+					return err
+				}
+				out = append(out, ids...)
 			}
-			out = append(out, ids...)
 		}
 		return nil
 	})
 	slices.SortFunc(out, func(a, b mail.ID) int { return bytes.Compare(b[:], a[:]) })
-	return slices.Compact(out), err
+	out = slices.Compact(out)
+	return out[:min(len(out), limit)], err
 }
 
 // findTerm looks one part up: a term, or for "@domain" all terms of the domain.
@@ -162,6 +171,7 @@ func (s *Store) DropTraces(ctx context.Context, before time.Time) error {
 	}{
 		{s.main, "DELETE FROM accepted WHERE id IN (SELECT id FROM accepted WHERE id < $1 ORDER BY id LIMIT $2)", []any{gone, step}},
 		{s.main, "DELETE FROM trace_event WHERE accept < $1 AND accept IN (SELECT accept FROM trace_event WHERE accept < $1 ORDER BY accept LIMIT $2)", []any{end, step}},
+		{s.side, "DELETE FROM refused_merged WHERE id IN (SELECT id FROM refused_merged WHERE id < $1 ORDER BY id LIMIT $2)", []any{end, step}},
 		{s.side, "DELETE FROM refused WHERE id IN (SELECT id FROM refused WHERE id < $1 ORDER BY id LIMIT $2)", []any{end, step}},
 	} {
 		if err := drain(ctx, w.e, w.q, w.args...); err != nil {

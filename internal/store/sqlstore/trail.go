@@ -13,8 +13,9 @@ import (
 	"posta/internal/store"
 )
 
-// Bounds of what waits to be projected. Above them refusals are dropped, and what
-// was accepted is read again from its table later.
+// Bounds of what waits to be projected, which is less than a second's, unless the
+// disk takes nothing. Above them refusals are dropped, and what was accepted is read
+// again from its table later.
 const (
 	trailBytes   = 8 << 20
 	trailRecords = 4096 // as many are written early
@@ -27,6 +28,7 @@ type trail struct {
 	main, side engine
 	every      time.Duration
 	shared     bool // other nodes write too: see reconcile
+	refusals   *refusals
 
 	mu      sync.Mutex
 	waiting trailBatch
@@ -58,7 +60,7 @@ type trailBatch struct {
 // read again first. shared says that other nodes write to the same tables.
 func newTrail(main, side engine, shared bool) (*trail, error) {
 	w := &trail{
-		main: main, side: side, every: trailEvery, shared: shared,
+		main: main, side: side, every: trailEvery, shared: shared, refusals: newRefusals(),
 		poke: make(chan struct{}, 1), flushes: make(chan chan error), ended: make(chan struct{}),
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -200,6 +202,9 @@ func (w *trail) write(ctx context.Context) error {
 	w.mu.Unlock()
 	if err := w.project(ctx, b); err != nil {
 		w.putBack(b)
+		return err
+	}
+	if err := w.writeMerged(ctx); err != nil {
 		return err
 	}
 	w.mu.Lock()

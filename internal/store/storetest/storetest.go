@@ -49,6 +49,7 @@ func Run(t *testing.T, open Open) {
 		{"JobsConcurrent", testJobsConcurrent},
 		{"Traces", testTraces},
 		{"TracesMany", testTracesMany},
+		{"TracesMerged", testTracesMerged},
 		{"Facts", testFacts},
 		{"FactsConcurrent", testFactsConcurrent},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -169,5 +170,80 @@ func testTracesMany(t *testing.T, a, b store.Store) {
 	}
 	if got, err := a.FindTraces(t.Context(), "192.0.2.1", 5000); err != nil || len(got) != 1000 {
 		t.Errorf("a page has %d, %v; want 1000", len(got), err)
+	}
+}
+
+// testTracesMerged: a flood of refusals is kept one by one up to a budget, and
+// counted above it; whoever was told an id finds a record under it.
+func testTracesMerged(t *testing.T, a, b store.Store) {
+	ctx := t.Context()
+	const each = 400
+	start := time.Now().Truncate(24 * time.Hour).Add(-34 * time.Hour) // within one hour, in a day that is over
+	handles := [2]store.Store{a, b}
+	own, told := map[mail.ID]bool{}, map[mail.ID]int64{} // by id: how many were counted there
+	place := func(s store.Store, i int, ip, check string) mail.ID {
+		r := store.Refusal{ID: mail.NewID(start.Add(time.Duration(i) * time.Millisecond)), IP: netip.MustParseAddr(ip), Check: check, Keys: []string{fmt.Sprintf("to%d@example.org", i)}}
+		id := s.PlaceRefused(r)
+		if id == r.ID {
+			s.KeepRefused(store.TraceRecord{ID: id, Body: []byte("one"), Keys: append(r.Keys, ip)})
+			own[id] = true
+		} else {
+			told[id]++
+		}
+		return id
+	}
+	for i := range each {
+		place(handles[i%2], i, fmt.Sprintf("192.0.2.%d", i%256), "dnsbl.listed")
+	}
+	for i := range each {
+		place(a, each+i, fmt.Sprintf("2001:db8:1:2::%x", i), "helo.fqdn")
+	}
+	flush(t, a, b)
+	if len(own) == 0 || len(own) >= 2*each || len(told) == 0 || len(told) > 3 {
+		t.Fatalf("%d refusals are kept one by one, %d merged records", len(own), len(told))
+	}
+	for i := range 3 { // what is counted later is added
+		place(a, 2*each+i, "2001:db8:1:2::ffff", "helo.fqdn")
+	}
+	flush(t, a)
+	for id, n := range told {
+		got, err := b.Trace(ctx, id)
+		if err != nil || got.Merged == nil || got.Merged.Count != n {
+			t.Errorf("Trace of a merged record = %+v, %v; want a count of %d", got, err, n)
+			continue
+		}
+		m := got.Merged
+		network, in := "192.0.2.0/24", "192.0.2.200"
+		if m.Check == "helo.fqdn" {
+			network, in = "2001:db8:1:2::/64", "2001:db8:1:2:aaaa::1"
+		}
+		if m.Network.String() != network || m.First.Before(start) || m.Last.Before(m.First) || !m.First.Equal(id.Time()) {
+			t.Errorf("merged: %+v", m)
+		}
+		for _, key := range []string{in, network} {
+			if found, err := a.FindTraces(ctx, key, 0); err != nil || !slices.Contains(found, id) {
+				t.Errorf("FindTraces(%s) = %v, %v; want %s in it", key, found, err, id)
+			}
+		}
+	}
+	for id := range own {
+		if got, err := a.Trace(ctx, id); err != nil || got.Merged != nil || string(got.Body) != "one" {
+			t.Fatalf("Trace of one kept by itself = %+v, %v", got, err)
+		}
+	}
+	if local := (store.Refusal{ID: mail.NewID(start)}); a.PlaceRefused(local) != local.ID {
+		t.Error("a refusal of a local client was merged")
+	}
+	latest, err := b.LatestTraces(ctx, time.Time{}, 1000)
+	if merged := slices.DeleteFunc(latest, func(s store.StoredTrace) bool { return s.Merged == nil }); err != nil || len(merged) != len(told) {
+		t.Errorf("LatestTraces has %d merged records, %v; want %d", len(merged), err, len(told))
+	}
+	if err := a.DropTraces(ctx, start.Add(24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for id := range told {
+		if _, err := b.Trace(ctx, id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Trace after the day was dropped: %v", err)
+		}
 	}
 }
