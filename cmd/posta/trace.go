@@ -41,6 +41,12 @@ func (c *cli) printTrace(t *command.Trace) {
 		}
 	}
 	fmt.Fprintf(c.out, "%s  %s  %s\n", t.ID, t.At.Local().Format(time.DateTime), c.lang.Say("trace.stage."+string(t.Stage)))
+	if m := t.Merged; m != nil {
+		line("trace.merged", c.lang.Say("trace.merged.text", m.Count, m.Network, m.First.Local().Format(time.DateTime), m.Last.Local().Format(time.DateTime)))
+		c.printFindings(t)
+		fmt.Fprintln(c.out)
+		return
+	}
 	line("trace.client", strings.TrimSpace(fmt.Sprintf("%s %s (%s, %s)", t.IP, t.PTR, t.Door, t.Class)))
 	line("trace.helo", t.HELO)
 	line("trace.tls", t.TLS)
@@ -53,12 +59,7 @@ func (c *cli) printTrace(t *command.Trace) {
 	line("trace.subject", t.Subject)
 	line("trace.message-id", t.MessageID)
 	line("trace.reply", t.Reply)
-	for _, f := range t.Findings.Others {
-		line("trace.finding", fmt.Sprintf("[%s] %s: %s", f.Check, c.lang.Say("outcome."+strings.ReplaceAll(f.Outcome.String(), " ", "-")), finding.TextOf(f.Check, string(c.lang)).Title))
-		for _, e := range f.Evidence {
-			fmt.Fprintf(c.out, "  %-12s   %s: %s\n", "", printable(e.What), printable(e.Seen))
-		}
-	}
+	c.printFindings(t)
 	if len(t.Passes) > 0 {
 		line("trace.passed", strings.Join(ids(t.Passes), " "))
 	}
@@ -69,6 +70,16 @@ func (c *cli) printTrace(t *command.Trace) {
 		line("trace.queue", fmt.Sprintf("<%s> %s, %s", e.To, e.State, e.Due.Local().Format(time.DateTime)))
 	}
 	fmt.Fprintln(c.out)
+}
+
+// printFindings writes what failed or could not be verified, with what was seen.
+func (c *cli) printFindings(t *command.Trace) {
+	for _, f := range t.Findings.Others {
+		fmt.Fprintf(c.out, "  %-12s [%s] %s: %s\n", c.lang.Say("trace.finding"), f.Check, c.lang.Say("outcome."+strings.ReplaceAll(f.Outcome.String(), " ", "-")), finding.TextOf(f.Check, string(c.lang)).Title)
+		for _, e := range f.Evidence {
+			fmt.Fprintf(c.out, "  %-12s   %s: %s\n", "", printable(e.What), printable(e.Seen))
+		}
+	}
 }
 
 func ids(in []finding.ID) []string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"posta/internal/addr"
 	"posta/internal/blob"
 	"posta/internal/filing"
 	"posta/internal/finding"
@@ -40,7 +41,9 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		rec.Stage, rec.Reply = trace.AtData, refusal.String()
 		in.counts.refused(refusal.Check)
-		in.store.KeepRefused(rec.Encode())
+		if k.tx.placed == e.ID {
+			in.store.KeepRefused(rec.Encode())
+		}
 		return k.answer(*refusal)
 	}
 	replies := k.keep(ctx, f, sum, verdicts, rec)
@@ -79,7 +82,8 @@ func (k *sink) refused(verdicts []mail.Verdict, set *finding.Set) *smtp.Reply {
 			return nil
 		}
 	}
-	return k.s.in.verdictReply(k.env.ID, verdicts[0], set, "")
+	id := k.s.place(k.env, addr.Address{}, finding.ID(verdicts[0].Check))
+	return k.s.in.verdictReply(id, verdicts[0], set, "")
 }
 
 // keep commits the message and answers for it.

@@ -20,6 +20,7 @@ import (
 	"posta/internal/directory"
 	"posta/internal/dkim"
 	"posta/internal/dnsbl"
+	"posta/internal/mail"
 	"posta/internal/policy"
 	"posta/internal/resolver"
 	"posta/internal/store"
@@ -28,6 +29,7 @@ import (
 // Store is what intake asks of the state.
 type Store interface {
 	store.Acceptor
+	PlaceRefused(store.Refusal) mail.ID
 	KeepRefused(store.TraceRecord)
 	Usage(ctx context.Context, a AccountID) (octets, messages, quota int64, err error)
 }

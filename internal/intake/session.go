@@ -38,6 +38,7 @@ type transaction struct {
 	judge    txJudge
 	set      *finding.Set // connection and envelope, once they were awaited
 	refused  []trace.Recipient
+	placed   mail.ID // under which its refusals are found; zero: nothing was refused yet
 	reserved []reservation
 }
 
@@ -170,13 +171,13 @@ func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer)
 			return nil
 		}
 	case filing.Looping:
-		return s.in.refusal(e.ID, finding.LoopHops, 550, subject, "the alias leads only to itself")
+		return s.refusal(e, a, finding.LoopHops, 550, subject, "the alias leads only to itself")
 	case filing.Unknown:
 		if !addr.LegacyRoute(a.Local) || authenticated {
-			return s.in.refusal(e.ID, finding.RcptUnknown, 550, subject, "no such recipient here")
+			return s.refusal(e, a, finding.RcptUnknown, 550, subject, "no such recipient here")
 		}
 	}
-	return s.in.refusal(e.ID, finding.RelayDenied, 554, subject, "Relay access denied")
+	return s.refusal(e, a, finding.RelayDenied, 554, subject, "Relay access denied")
 }
 
 // byPolicy waits for what is known of connection and envelope and asks policy.
@@ -189,7 +190,7 @@ func (s *session) byPolicy(ctx context.Context, e *mail.Envelope, a addr.Address
 	if v.Action != mail.Defer && v.Action != mail.Reject {
 		return nil
 	}
-	return s.in.verdictReply(e.ID, v, s.tx.set, "<"+a.String()+">")
+	return s.in.verdictReply(s.place(e, a, finding.ID(v.Check)), v, s.tx.set, "<"+a.String()+">")
 }
 
 // findings awaits the evaluators of connection and envelope.
@@ -218,7 +219,7 @@ func (s *session) room(ctx context.Context, e *mail.Envelope, a addr.Address, ta
 			return &r
 		}
 		if !ok {
-			return s.in.refusal(e.ID, finding.RcptFull, 452, "<"+a.String()+">", "the mailbox is full")
+			return s.refusal(e, a, finding.RcptFull, 452, "<"+a.String()+">", "the mailbox is full")
 		}
 		s.tx.reserved = append(s.tx.reserved, reservation{t.Account, max(e.Size, 1)})
 	}

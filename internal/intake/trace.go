@@ -1,8 +1,10 @@
 package intake
 
 import (
+	"posta/internal/addr"
 	"posta/internal/finding"
 	"posta/internal/mail"
+	"posta/internal/smtp"
 	"posta/internal/trace"
 )
 
@@ -23,8 +25,35 @@ func (s *session) baseRecord(e *mail.Envelope) *trace.Record {
 	return r
 }
 
+// place says where the refusals of a transaction will be found. The first of them
+// decides: one transaction is one record, or counts in one. a is whom it refuses, the
+// zero Address is nobody in particular.
+func (s *session) place(e *mail.Envelope, a addr.Address, check finding.ID) mail.ID {
+	tx := s.tx
+	if tx.placed.IsZero() {
+		tx.placed = e.ID
+		if e.Client.Class < mail.LocalNetwork {
+			r := s.baseRecord(e)
+			if !a.IsZero() {
+				r.To = []trace.Recipient{{Address: a.String()}}
+			}
+			tx.placed = s.in.store.PlaceRefused(r.Refusal(e.Client.IP, check))
+		}
+	}
+	return tx.placed
+}
+
+// refusal is Intake.refusal of one recipient, with the link of the transaction.
+func (s *session) refusal(e *mail.Envelope, a addr.Address, check finding.ID, code int, subject, text string) *smtp.Reply {
+	return s.in.refusal(s.place(e, a, check), check, code, subject, text)
+}
+
 // keepTransaction records a transaction that ended without an acceptance.
 func (s *session) keepTransaction(stage trace.Stage, tx *transaction, reply string) {
+	last := &tx.refused[len(tx.refused)-1]
+	if s.place(tx.env, addr.Address{}, finding.ID(last.Check)) != tx.env.ID {
+		return // it was counted
+	}
 	r := s.baseRecord(tx.env)
 	r.Stage, r.Reply, r.To = stage, reply, tx.refused
 	if tx.set != nil {
@@ -49,6 +78,9 @@ func (s *session) addDeciding(r *trace.Record) {
 func (s *session) keepRefusal(stage trace.Stage, f finding.Finding, reply string) {
 	e := &mail.Envelope{ID: mail.NewID(s.in.cfg.Now()), Client: *s.client}
 	r := s.baseRecord(e)
+	if s.in.store.PlaceRefused(r.Refusal(s.client.IP, f.Check)) != e.ID {
+		return // it was counted
+	}
 	r.Stage, r.Reply = stage, reply
 	r.Findings.Add(f)
 	s.in.store.KeepRefused(r.Encode())

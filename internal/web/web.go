@@ -125,6 +125,7 @@ type whyPage struct {
 	Reply    string
 	From, To string
 	IP, HELO string
+	Merged   string // how often, of a record that stands for many
 	Items    []whyItem
 	Say      func(key string, args ...any) string
 }
@@ -200,6 +201,10 @@ func (h *Handler) page(lang words.Lang, t *command.Trace) whyPage {
 	p := h.blank(lang)
 	p.ID, p.At, p.Reply, p.IP, p.HELO = t.ID, t.At.UTC().Format(time.RFC1123), t.Reply, t.IP, t.HELO
 	p.From = "<" + t.From + ">"
+	if m := t.Merged; m != nil {
+		p.IP, p.From = m.Network, ""
+		p.Merged = lang.Say("why.merged.text", m.Count, m.Last.UTC().Format(time.RFC1123))
+	}
 	shown := map[finding.ID]bool{}
 	add := func(id finding.ID, outcome finding.Outcome, facts []finding.Fact) {
 		c, ok := finding.Lookup(id)

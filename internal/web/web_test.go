@@ -21,7 +21,8 @@ import (
 // oneTrace is a store with one refusal.
 type oneTrace struct {
 	store.Store
-	rec *trace.Record
+	rec    *trace.Record
+	merged *store.TraceRecord // another
 }
 
 func (o oneTrace) FlushTraces(context.Context) error { return nil }
@@ -29,6 +30,9 @@ func (o oneTrace) ListQueue(context.Context, store.QueueFilter) ([]store.QueueEn
 	return nil, nil
 }
 func (o oneTrace) Trace(_ context.Context, id mail.ID) (store.StoredTrace, error) {
+	if o.merged != nil && id == o.merged.ID {
+		return store.StoredTrace{TraceRecord: *o.merged}, nil
+	}
 	if id != o.rec.ID {
 		return store.StoredTrace{}, store.ErrNotFound
 	}
@@ -93,6 +97,27 @@ func TestWhy(t *testing.T) {
 	for _, id := range []string{mail.NewID(time.Now()).String(), "x", "../../etc"} {
 		if w := get(h, "/why/"+id, "en", "203.0.113.1:5"); w.Code == 200 {
 			t.Errorf("%s: %d", id, w.Code)
+		}
+	}
+}
+
+// A record that stands for many refusals says so, and whom it concerns.
+func TestWhyMerged(t *testing.T) {
+	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	one := &store.TraceRecord{ID: mail.NewID(at), Merged: &store.Merged{
+		Network: netip.MustParsePrefix("192.0.2.0/24"), Check: "spf.fail", Count: 4711, First: at, Last: at.Add(time.Minute),
+	}}
+	h, rec := handler(t, nil)
+	h.cfg.House.Store = oneTrace{rec: rec, merged: one}
+	for lang, want := range map[string]string{"en": "4711 times, the last one at Sat, 21 Nov 2026 10:01:00 UTC", "es": "4711 veces"} {
+		body := get(h, "/why/"+one.ID.String(), lang, "203.0.113.1:5").Body.String()
+		for _, s := range []string{want, "192.0.2.0/24", "spf.fail", "postmaster", one.ID.String()} {
+			if !strings.Contains(body, s) {
+				t.Errorf("%s: missing %q in\n%s", lang, s, body)
+			}
+		}
+		if strings.Contains(body, "&lt;&gt;") {
+			t.Errorf("%s: it speaks of a null reverse-path", lang)
 		}
 	}
 }
