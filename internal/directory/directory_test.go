@@ -2,6 +2,7 @@ package directory
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"posta/internal/addr"
@@ -73,6 +74,24 @@ func TestResolve(t *testing.T) {
 	}
 	if got, err := v.Resolve(addr.Address{Local: "Postmaster"}); err != nil || len(got) != 1 || got[0].Account != 1 {
 		t.Errorf("<Postmaster>: %v %v", got, err)
+	}
+}
+
+// An alias leads to all of its targets or, above the bound, to nobody.
+func TestLargeAlias(t *testing.T) {
+	for n, want := range map[int]error{MaxTargets: nil, MaxTargets + 1: ErrTooMany} {
+		targets := make([]string, n)
+		for i := range targets {
+			targets[i] = fmt.Sprintf("u%d@example.net", i)
+		}
+		v := newView(&store.DirectoryView{
+			Domains:   []store.Domain{{ID: 1, Name: "empresa.test"}},
+			Addresses: []store.Address{{Domain: 1, Local: "todos", Kind: store.ToTargets, Targets: append(targets, targets...)}},
+		})
+		got, err := v.Resolve(addr.Address{Local: "todos", Domain: "empresa.test"})
+		if !errors.Is(err, want) || want == nil && len(got) != n {
+			t.Errorf("%d targets: %d, %v", n, len(got), err)
+		}
 	}
 }
 

@@ -15,12 +15,14 @@ var (
 	ErrNotLocal = errors.New("directory: not one of our domains")
 	ErrUnknown  = errors.New("directory: no such address")
 	ErrLoop     = errors.New("directory: the alias leads to itself only")
+	ErrTooMany  = errors.New("directory: the alias leads to too many addresses")
 )
 
-// maxTargets bounds what one address may expand to, and maxSteps the way there.
+// MaxTargets bounds what one address may expand to, and maxSteps the way there. What
+// is above is refused as a whole: nobody is left out in silence.
 const (
-	maxTargets = 1000
-	maxSteps   = 5000
+	MaxTargets = 10_000
+	maxSteps   = 5 * MaxTargets
 )
 
 // Target is one end of an address's expansion.
@@ -32,7 +34,7 @@ type Target struct {
 }
 
 // Resolve follows an address to its ends: accounts of ours and remote addresses,
-// each once. Errors are ErrNotLocal, ErrUnknown and ErrLoop.
+// each once. Errors are ErrNotLocal, ErrUnknown, ErrLoop and ErrTooMany.
 func (v *View) Resolve(a addr.Address) ([]Target, error) {
 	if a.Domain == "" {
 		return v.postmasterOf(a)
@@ -40,9 +42,11 @@ func (v *View) Resolve(a addr.Address) ([]Target, error) {
 	if !v.Local(a.Domain) {
 		return nil, ErrNotLocal
 	}
-	r := resolution{view: v, seen: map[addr.Address]bool{}}
+	r := resolution{view: v, seen: map[addr.Address]bool{}, taken: map[end]bool{}}
 	r.follow(a, nil)
 	switch {
+	case len(r.out) > MaxTargets || r.steps > maxSteps:
+		return nil, ErrTooMany
 	case len(r.out) > 0:
 		return r.out, nil
 	case r.known:
@@ -66,14 +70,21 @@ func (v *View) postmasterOf(a addr.Address) ([]Target, error) {
 type resolution struct {
 	view  *View
 	seen  map[addr.Address]bool
+	taken map[end]bool
 	out   []Target
 	known bool // the address exists, even if it leads nowhere
 	steps int
 }
 
+// end is what makes two targets the same.
+type end struct {
+	account mailbox.AccountID
+	remote  addr.Address // folded
+}
+
 func (r *resolution) follow(a addr.Address, via []string) {
 	folded := a.Fold()
-	if r.steps++; r.steps > maxSteps || r.seen[folded] || len(r.out) >= maxTargets {
+	if r.steps++; r.steps > maxSteps || r.seen[folded] || len(r.out) > MaxTargets {
 		return
 	}
 	r.seen[folded] = true
@@ -108,10 +119,8 @@ func (r *resolution) follow(a addr.Address, via []string) {
 }
 
 func (r *resolution) add(t Target) {
-	same := func(o Target) bool {
-		return o.Account == t.Account && o.Remote.Fold() == t.Remote.Fold()
-	}
-	if !slices.ContainsFunc(r.out, same) {
+	if e := (end{t.Account, t.Remote.Fold()}); !r.taken[e] {
+		r.taken[e] = true
 		r.out = append(r.out, t)
 	}
 }

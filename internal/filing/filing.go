@@ -25,6 +25,7 @@ const (
 	Elsewhere               // not our domain: relay, if the client may
 	Unknown                 // our domain, no such address
 	Looping                 // an alias that leads nowhere
+	TooMany                 // an alias that leads to more addresses than one may
 )
 
 // Ask tells where a forward-path leads, and its ends when they are here.
@@ -41,6 +42,8 @@ func answer(err error) Answer {
 		return Elsewhere
 	case errors.Is(err, directory.ErrLoop):
 		return Looping
+	case errors.Is(err, directory.ErrTooMany):
+		return TooMany
 	}
 	return Unknown
 }
@@ -50,6 +53,7 @@ func answer(err error) Answer {
 // lead to gets the message once.
 func File(v *directory.View, e *mail.Envelope, verdicts []mail.Verdict) []mail.Effect {
 	var out []mail.Effect
+	var taken places
 	for i, r := range e.Recipients {
 		vd := verdicts[i]
 		switch vd.Action {
@@ -61,7 +65,7 @@ func File(v *directory.View, e *mail.Envelope, verdicts []mail.Verdict) []mail.E
 		}
 		for _, ef := range one(v, r, vd) {
 			ef.Recipient = i
-			if !slices.ContainsFunc(out, func(o mail.Effect) bool { return same(o, ef) }) {
+			if taken.add(place{ef.Kind, ef.Account, ef.To.Fold()}) {
 				out = append(out, ef)
 			}
 		}
@@ -96,8 +100,35 @@ func one(v *directory.View, r mail.Recipient, vd mail.Verdict) []mail.Effect {
 	return out
 }
 
-// same reports whether two effects would place or send the message twice to one
-// place.
-func same(a, b mail.Effect) bool {
-	return a.Kind == b.Kind && a.Kind != mail.Drop && a.Account == b.Account && a.To.Fold() == b.To.Fold()
+// place is where an effect puts the message: it is put there once.
+type place struct {
+	kind    mail.EffectKind
+	account int64
+	to      addr.Address // folded
+}
+
+// places is a set: a list while there are few, as is the rule.
+type places struct {
+	list []place
+	set  map[place]bool
+}
+
+// add reports whether p is new.
+func (s *places) add(p place) bool {
+	const few = 16
+	if s.set == nil {
+		if slices.Contains(s.list, p) {
+			return false
+		}
+		if s.list = append(s.list, p); len(s.list) > few {
+			s.set = make(map[place]bool, 4*few)
+			for _, o := range s.list {
+				s.set[o] = true
+			}
+		}
+		return true
+	}
+	known := s.set[p]
+	s.set[p] = true
+	return !known
 }
