@@ -28,6 +28,11 @@ type Accept struct {
 	// repeat though we died before anybody could say so.
 	Unread bool
 
+	// Step, when set, makes this accept one step of a job of another one, whose id
+	// is ID: it is committed with the step, or not at all (ErrFenced), and no row
+	// says that it was accepted. Its blob has a row already.
+	Step *JobStep
+
 	// FinishQueue, when set, ends the queue work that this message answers (a
 	// DSN) in the same transaction.
 	FinishQueue *Finish

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"posta/internal/blob"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
 )
@@ -162,7 +163,19 @@ type Job struct {
 	Cursor []byte // progress, kept over steps
 	Tries  int    // runs that failed or died since the last good one
 	Fence  int64
-	Last   string // last error
+	Last   string  // last error
+	Blob   blob.ID // not zero: the job needs this blob, which is not doomed while it is there
+}
+
+// JobStep is progress of a leased job, recorded with what it did. One whose From is
+// not the job's cursor was committed before: ErrFenced.
+type JobStep struct {
+	ID     int64
+	Fence  int64
+	From   []byte
+	Cursor []byte
+	Lease  time.Duration // from now on
+	End    bool          // it was the last step: the job goes
 }
 
 // Jobs is the one job mechanism.

@@ -47,6 +47,9 @@ func checkAccept(a *store.Accept) (words []string, err error) {
 	if a.ID.IsZero() && (a.Trace != nil || len(a.Confirm) > 0 || len(a.Enqueues) > 0) {
 		return nil, wrap(store.ErrInvalid, "an accept without an id cannot be traced, confirmed or queued")
 	}
+	if a.Step != nil && (a.Trace != nil || len(a.Confirm) > 0 || a.Blob.At.Unit != "") {
+		return nil, wrap(store.ErrInvalid, "a step of accept %s brings what only the accept itself may", a.ID)
+	}
 	words = make([]string, len(a.Deliveries))
 	for i := range a.Deliveries {
 		d := &a.Deliveries[i]
@@ -75,6 +78,7 @@ func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, 
 		name string
 		do   func() error
 	}{
+		{"store.accept.step", func() error { return stepJob(t, a) }},
 		{"store.accept.record", func() error { return s.recordAccept(t, a) }},
 		{"store.accept.blob", func() error { return insertBlob(t, a) }},
 		{"store.accept.deliver", nil}, // below: it has a result
@@ -102,7 +106,7 @@ func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, 
 // recordAccept writes the row that says the accept was committed; ErrExists when
 // it was before.
 func (s *Store) recordAccept(t *tx, a *store.Accept) error {
-	if a.ID.IsZero() {
+	if a.ID.IsZero() || a.Step != nil {
 		return nil
 	}
 	if a.Unread {

@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"time"
 
+	"posta/internal/blob"
 	"posta/internal/store"
 )
 
-// maxJobBytes bounds a job's data and its cursor.
-const maxJobBytes = 1 << 20
+// Bounds of a job.
+const (
+	maxJobData   = 4 << 20
+	maxJobCursor = 1 << 20
+)
 
 // AddJob implements store.Jobs.
 func (s *Store) AddJob(ctx context.Context, j store.Job) error {
@@ -30,7 +34,7 @@ func addJob(t *tx, j *store.Job) (made bool, err error) {
 	if j.Kind == "" {
 		return false, wrap(store.ErrInvalid, "job %q has no kind", j.Key)
 	}
-	if len(j.Data) > maxJobBytes || len(j.Cursor) > maxJobBytes {
+	if len(j.Data) > maxJobData || len(j.Cursor) > maxJobCursor {
 		return false, wrap(store.ErrInvalid, "job %q has %d octets of data and %d of cursor", j.Key, len(j.Data), len(j.Cursor))
 	}
 	id, err := t.id(seqJob)
@@ -45,19 +49,29 @@ func addJob(t *tx, j *store.Job) (made bool, err error) {
 	if due.IsZero() {
 		due = moment(t.now())
 	}
-	n, err := t.exec(`INSERT INTO job (id, name, kind, due, node, fence, tries, data, cursor, last)
-		VALUES ($1, $2, $3, $4, '', 0, 0, $5, $6, '') ON CONFLICT (name) DO NOTHING`, id, key, j.Kind, due, j.Data, j.Cursor)
+	n, err := t.exec(`INSERT INTO job (id, name, kind, due, node, fence, tries, data, cursor, last, blob)
+		VALUES ($1, $2, $3, $4, '', 0, 0, $5, $6, '', $7) ON CONFLICT (name) DO NOTHING`, id, key, j.Kind, due, j.Data, j.Cursor, blobOf(j))
 	if n > 0 {
 		t.wake(0)
 	}
 	return n > 0, err
 }
 
-const jobColumns = "id, name, kind, due, data, cursor, tries, fence, last"
+// blobOf is the blob column of a job: empty if it needs none.
+func blobOf(j *store.Job) []byte {
+	if j.Blob.IsZero() {
+		return nil
+	}
+	return j.Blob[:]
+}
+
+const jobColumns = "id, name, kind, due, data, cursor, tries, fence, last, blob"
 
 func scanJob(r *rows, j *store.Job) error {
-	err := r.scan(&j.ID, &j.Key, &j.Kind, &j.Due, &j.Data, &j.Cursor, &j.Tries, &j.Fence, &j.Last)
+	var b []byte
+	err := r.scan(&j.ID, &j.Key, &j.Kind, &j.Due, &j.Data, &j.Cursor, &j.Tries, &j.Fence, &j.Last, &b)
 	j.Data, j.Cursor = bytes.Clone(j.Data), bytes.Clone(j.Cursor)
+	copy(j.Blob[:], b)
 	return err
 }
 
@@ -120,7 +134,7 @@ func dueJob(t *tx, kinds []string) (int64, error) {
 
 // StepJob implements store.Jobs.
 func (s *Store) StepJob(ctx context.Context, id, fence int64, cursor []byte, lease time.Duration) error {
-	if lease <= 0 || len(cursor) > maxJobBytes {
+	if lease <= 0 || len(cursor) > maxJobCursor {
 		return wrap(store.ErrInvalid, "StepJob with %d octets of cursor, for %v", len(cursor), lease)
 	}
 	return s.main.write(ctx, func(t *tx) error {
@@ -133,14 +147,41 @@ func (s *Store) StepJob(ctx context.Context, id, fence int64, cursor []byte, lea
 func (s *Store) EndJob(ctx context.Context, id, fence int64, again time.Time, lastErr string) error {
 	return s.main.write(ctx, func(t *tx) error {
 		if again.IsZero() {
-			n, err := t.exec("DELETE FROM job WHERE id = $1 AND fence = $2 AND node <> ''", id, fence)
-			return jobFence(n, err, id, fence)
+			return endJob(t, id, fence)
 		}
 		n, err := t.exec(`UPDATE job SET node = '', due = $1, last = $2, tries = CASE WHEN $2 = '' THEN 0 ELSE tries + 1 END
 			WHERE id = $3 AND fence = $4 AND node <> ''`, again, clean(lastErr), id, fence)
 		t.wake(0)
 		return jobFence(n, err, id, fence)
 	})
+}
+
+// endJob removes a job; the blob that it needed may be unreferenced now.
+func endJob(t *tx, id, fence int64) error {
+	var b []byte
+	err := t.row("DELETE FROM job WHERE id = $1 AND fence = $2 AND node <> '' RETURNING blob", id, fence).scan(&b)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return jobFence(0, nil, id, fence)
+	case err != nil || len(b) != len(blob.ID{}):
+		return err
+	}
+	return loosen(t, blob.ID(b))
+}
+
+// stepJob records the progress that an accept is, before the accept writes anything
+// else but a mailbox that is missing.
+func stepJob(t *tx, a *store.Accept) error {
+	s := a.Step
+	if s == nil {
+		return nil
+	}
+	n, err := t.exec("UPDATE job SET cursor = $1, due = $2 WHERE id = $3 AND fence = $4 AND node <> '' AND cursor = $5",
+		s.Cursor, t.now()+s.Lease.Microseconds(), s.ID, s.Fence, s.From)
+	if err = jobFence(n, err, s.ID, s.Fence); err != nil || !s.End {
+		return err
+	}
+	return endJob(t, s.ID, s.Fence)
 }
 
 func jobFence(n int64, err error, id, fence int64) error {

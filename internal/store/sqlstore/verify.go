@@ -60,9 +60,12 @@ func directoryInvariants() []invariant {
 			LEFT JOIN blob b ON b.id = e.blob AND b.doomed = 0 WHERE b.id IS NULL`},
 		{"queue.blob", `SELECT 'queue group ' || g.id || ' has no blob that is alive' FROM queue_group g
 			LEFT JOIN blob b ON b.id = g.blob AND b.doomed = 0 WHERE b.id IS NULL`},
+		{"job.blob", `SELECT 'job ' || j.name || ' has no blob that is alive' FROM job j
+			LEFT JOIN blob b ON b.id = j.blob AND b.doomed = 0 WHERE LENGTH(j.blob) > 0 AND b.id IS NULL`},
 		{"blob.leak", `SELECT 'blob at ' || b.unit || ' ' || b.at || ' is referred to by nothing' FROM blob b
 			WHERE b.doomed = 0 AND NOT EXISTS (SELECT 1 FROM email e WHERE e.blob = b.id)
 			AND NOT EXISTS (SELECT 1 FROM queue_group g WHERE g.blob = b.id)
+			AND NOT EXISTS (SELECT 1 FROM job j WHERE j.blob = b.id)
 			AND NOT EXISTS (SELECT 1 FROM loose_blob l WHERE l.blob = b.id)`},
 	}
 }

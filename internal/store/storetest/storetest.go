@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"QueueConcurrent", testQueueConcurrent},
 		{"Jobs", testJobs},
 		{"JobsConcurrent", testJobsConcurrent},
+		{"Outbox", testOutbox},
 		{"Traces", testTraces},
 		{"TracesMany", testTracesMany},
 		{"TracesMerged", testTracesMerged},
