@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"posta/internal/addr"
+	"posta/internal/directory"
 	"posta/internal/store"
 )
 
@@ -43,6 +44,9 @@ func aliasKey(v *store.DirectoryView, s string) (store.DomainID, string, error) 
 func putAlias(ctx context.Context, h *House, p Principal, a Alias) (any, error) {
 	if len(a.Targets) == 0 {
 		return nil, fail(ErrUsage, "error.alias.empty", a.Address)
+	}
+	if n := len(a.Targets); n > directory.MaxTargets {
+		return nil, fail(ErrUsage, "error.alias.large", a.Address, n, directory.MaxTargets)
 	}
 	targets := make([]string, 0, len(a.Targets))
 	for _, t := range a.Targets {

@@ -168,6 +168,9 @@ func (c *Config) checkLimits(bad func(key, format string, a ...any)) {
 	if c.Limits.Recipients < 100 {
 		bad("limits.recipients", "RFC 5321 asks for at least 100")
 	}
+	if c.Limits.Recipients > 1000 {
+		bad("limits.recipients", "at most 1000: they are made durable in one transaction; clients send the others in another one")
+	}
 	if c.Limits.MessageSize < 64<<10 {
 		bad("limits.message_size", "below 64 KiB hardly any mail fits")
 	}

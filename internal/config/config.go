@@ -128,7 +128,7 @@ type Limits struct {
 	MessageSize           Size `toml:"message_size"`            // default 150 MiB
 	Connections           int  `toml:"connections"`             // in total on each door; default 1,000
 	PerNetwork            int  `toml:"per_network"`             // of one /24 or /48; default 50
-	Recipients            int  `toml:"recipients"`              // in one transaction; default 1,000
+	Recipients            int  `toml:"recipients"`              // in one transaction, from 100 to 1,000; default 1,000
 	MessagesPerConnection int  `toml:"messages_per_connection"` // default 1,000
 }
 
