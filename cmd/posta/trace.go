@@ -53,7 +53,11 @@ func (c *cli) printTrace(t *command.Trace) {
 	line("trace.login", t.Login)
 	line("trace.from", "<"+t.From+">")
 	for _, r := range t.To {
-		line("trace.to", strings.TrimSpace(fmt.Sprintf("<%s> %s %s %s", r.Address, r.Action, r.Reply, strings.Join(r.Effects, "; "))))
+		effects := strings.Join(r.Effects, "; ")
+		if r.More > 0 {
+			effects += "; " + c.lang.Say("trace.more", r.More)
+		}
+		line("trace.to", strings.TrimSpace(fmt.Sprintf("<%s> %s %s %s", r.Address, r.Action, r.Reply, effects)))
 	}
 	line("trace.author", t.Author)
 	line("trace.subject", t.Subject)

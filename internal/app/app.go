@@ -22,6 +22,7 @@ import (
 	"posta/internal/durable"
 	"posta/internal/finding"
 	"posta/internal/intake"
+	"posta/internal/outbox"
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/resolver"
@@ -268,6 +269,9 @@ func (s *server) run(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.certs.Run(ctx) })
 	g.Go(func() error { return s.queue.Run(ctx) })
+	g.Go(func() error {
+		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)
+	})
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()

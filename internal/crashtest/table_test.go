@@ -32,7 +32,7 @@ func TestTableOfCrashPoints(t *testing.T) {
 		listed[m[1]] = true
 	}
 	tested := map[string]bool{}
-	for _, p := range slices.Concat(serverPoints, houseworkPoints, backupPoints) {
+	for _, p := range slices.Concat(serverPoints, outboxPoints, houseworkPoints, backupPoints) {
 		tested[p] = true
 		if !listed[p] {
 			t.Errorf("%s is tested and not in the table", p)

@@ -28,7 +28,7 @@ var floors = []struct {
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "reputation", "zone", "milter", "scan"}},
 	{"decision", []string{"policy", "access"}},
 	{"command", []string{"admit", "command", "config"}},
-	{"movement", []string{"filing", "intake", "route", "relay", "queue", "rescue"}},
+	{"movement", []string{"filing", "intake", "route", "relay", "queue", "outbox", "rescue"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
 	{"app", []string{"app"}},
 	{"lab", []string{"lab"}},

@@ -201,7 +201,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
 			})
 		}
-		rec.To[ef.Recipient].Effects = append(rec.To[ef.Recipient].Effects, in.effectText(k.tx, ef))
+		rec.To[ef.Recipient].AddEffect(func() string { return in.effectText(k.tx, ef) })
 	}
 	if len(out.Recipients) > 0 {
 		out.ReversePath = e.ReversePath.String()
@@ -255,11 +255,16 @@ func (in *Intake) effectText(tx *transaction, ef mail.Effect) string {
 	return "dropped"
 }
 
-// commit makes the bytes durable, then everything that refers to them. When the
+// commit makes the bytes durable, then everything that refers to them; of what is
+// too much for one transaction the rest is a job by then. When the
 // database's answer was lost it is asked whether it has the accept; then it is
 // not known where the deliveries went, and placed is nil.
 func (in *Intake) commit(ctx context.Context, a *store.Accept, body blob.Body) (placed []store.Placed, err error) {
-	locs, err := in.blobs.Put(ctx, []blob.Record{{ID: a.Blob.ID, SHA256: a.Blob.SHA256, Accept: in.acceptRecord(a), Body: body}})
+	record := in.acceptRecord(a) // of all of it
+	if err := a.Split(); err != nil {
+		return nil, err
+	}
+	locs, err := in.blobs.Put(ctx, []blob.Record{{ID: a.Blob.ID, SHA256: a.Blob.SHA256, Accept: record, Body: body}})
 	if err != nil {
 		return nil, err
 	}

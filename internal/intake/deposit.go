@@ -49,7 +49,7 @@ func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 	}
 	tx := &transaction{env: e, view: in.dir.View()}
 	for _, ef := range filing.File(tx.view, e, make([]mail.Verdict, 1)) {
-		rec.To[0].Effects = append(rec.To[0].Effects, in.effectText(tx, ef))
+		rec.To[0].AddEffect(func() string { return in.effectText(tx, ef) })
 		if ef.Kind == mail.Enqueue {
 			a.Enqueues = append(a.Enqueues, store.Enqueue{
 				Sign: true, UTF8: d.UTF8, EightBit: tree.Defects.Has(message8Bit), Expires: now.Add(in.cfg.Lifetime),

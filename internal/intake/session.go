@@ -8,6 +8,7 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/admit"
+	"posta/internal/blob"
 	"posta/internal/directory"
 	"posta/internal/filing"
 	"posta/internal/finding"
@@ -38,6 +39,7 @@ type transaction struct {
 	judge    txJudge
 	set      *finding.Set // connection and envelope, once they were awaited
 	refused  []trace.Recipient
+	spread   int     // octets that its targets take in the accept record, see maxSpread
 	placed   mail.ID // under which its refusals are found; zero: nothing was refused yet
 	reserved []reservation
 }
@@ -139,6 +141,9 @@ func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) 
 		reply = s.byPolicy(ctx, e, r.Address)
 	}
 	if reply == nil {
+		if over := s.spread(r.Address, targets); over != nil {
+			return over // the engine's own word for too many, which is no refusal
+		}
 		reply = s.room(ctx, e, r.Address, targets)
 	}
 	if reply != nil {
@@ -172,12 +177,47 @@ func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer)
 		}
 	case filing.Looping:
 		return s.refusal(e, a, finding.LoopHops, 550, subject, "the alias leads only to itself")
+	case filing.TooMany:
+		// Our own configuration is to blame, not the sender: it may be mended.
+		return s.refusal(e, a, finding.SystemBusy, 451, subject, "the address leads to more recipients than one message may have")
 	case filing.Unknown:
 		if !addr.LegacyRoute(a.Local) || authenticated {
 			return s.refusal(e, a, finding.RcptUnknown, 550, subject, "no such recipient here")
 		}
 	}
 	return s.refusal(e, a, finding.RelayDenied, 554, subject, "Relay access denied")
+}
+
+// maxSpread bounds the octets of a transaction's targets in its accept record,
+// which must hold them all (blob.MaxAcceptBytes): about 10,000 of them.
+const maxSpread = blob.MaxAcceptBytes * 7 / 8
+
+// spread counts where a recipient leads. Nil: the transaction has room for it.
+func (s *session) spread(a addr.Address, targets []directory.Target) *smtp.Reply {
+	tx, n := s.tx, 0
+	if len(targets) == 0 { // elsewhere
+		n = forwardOctets(a)
+	}
+	for _, t := range targets {
+		if acc := tx.view.Account(t.Account); acc != nil {
+			n += len(acc.Login) + len(`{"login":"","role":"inbox","keywords":["junk"]},`)
+		} else {
+			n += forwardOctets(t.Remote)
+		}
+	}
+	if tx.spread+n <= maxSpread {
+		tx.spread += n
+		return nil
+	}
+	r := smtp.RcptTooMany.Reply()
+	if tx.spread == 0 { // no other transaction would have room for it either
+		r = *s.refusal(tx.env, a, finding.SystemBusy, 451, "<"+a.String()+">", "the address leads to more recipients than one message may have")
+	}
+	return &r
+}
+
+func forwardOctets(a addr.Address) int {
+	return len(a.Local) + 2*len(a.Domain) + len(`{"address":"@","domain":""},`)
 }
 
 // byPolicy waits for what is known of connection and envelope and asks policy.

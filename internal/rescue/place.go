@@ -51,11 +51,11 @@ func (b *rebuilder) place(ctx context.Context, t task) (placed, error) {
 	if len(a.Deliveries)+len(a.Enqueues) == 0 {
 		return p, nil
 	}
-	_, err = b.r.Store.Accept(ctx, a)
+	err = b.commit(ctx, a)
 	if errors.Is(err, store.ErrInvalid) {
 		// A folder that cannot be made by its name any more.
 		recoverAll(a, &p)
-		_, err = b.r.Store.Accept(ctx, a)
+		err = b.commit(ctx, a)
 	}
 	if errors.Is(err, store.ErrExists) {
 		// A second copy of the record, from a compaction that was broken off.
@@ -67,6 +67,19 @@ func (b *rebuilder) place(ctx context.Context, t task) (placed, error) {
 		return placed{}, fmt.Errorf("blob %s at %s: %w", t.entry.ID, t.entry.Location, err)
 	}
 	return p, nil
+}
+
+// commit makes durable what a record says; what is too much for one transaction is done
+// by the next server.
+func (b *rebuilder) commit(ctx context.Context, a *store.Accept) error {
+	part := *a
+	if !a.ID.IsZero() {
+		if err := part.Split(); err != nil {
+			return err
+		}
+	}
+	_, err := b.r.Store.Accept(ctx, &part)
+	return err
 }
 
 // accept makes the transaction of the record again. An error is the record's.

@@ -87,6 +87,20 @@ type Recipient struct {
 	Reply   string   `json:"reply,omitempty"`   // if it was refused by itself
 	Friend  bool     `json:"friend,omitempty"`  // the access map takes the sender, or the recipient takes everything
 	Effects []string `json:"effects,omitempty"` // "ana@example.org → INBOX", "queued for example.net"
+	More    int      `json:"more,omitempty"`    // effects that are not listed
+}
+
+// maxEffects is how many effects of one recipient are listed: a record is read by
+// people, and an alias may lead to thousands.
+const maxEffects = 100
+
+// AddEffect lists one more effect, or counts it.
+func (r *Recipient) AddEffect(text func() string) {
+	if len(r.Effects) == maxEffects {
+		r.More++
+		return
+	}
+	r.Effects = append(r.Effects, text())
 }
 
 // Event is a later line of the timeline.

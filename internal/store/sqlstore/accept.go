@@ -71,6 +71,9 @@ func checkAccept(a *store.Accept) (words []string, err error) {
 // accept is the transaction.
 func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, error) {
 	targets, err := findTargets(t, a)
+	if err == nil {
+		err = s.stepJob(t, a)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +81,6 @@ func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, 
 		name string
 		do   func() error
 	}{
-		{"store.accept.step", func() error { return stepJob(t, a) }},
 		{"store.accept.record", func() error { return s.recordAccept(t, a) }},
 		{"store.accept.blob", func() error { return insertBlob(t, a) }},
 		{"store.accept.deliver", nil}, // below: it has a result

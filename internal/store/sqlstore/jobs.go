@@ -171,10 +171,13 @@ func endJob(t *tx, id, fence int64) error {
 
 // stepJob records the progress that an accept is, before the accept writes anything
 // else but a mailbox that is missing.
-func stepJob(t *tx, a *store.Accept) error {
+func (st *Store) stepJob(t *tx, a *store.Accept) error {
 	s := a.Step
 	if s == nil {
 		return nil
+	}
+	if err := st.fail.Hit("store.outbox.step"); err != nil {
+		return mapFailpoint(err)
 	}
 	n, err := t.exec("UPDATE job SET cursor = $1, due = $2 WHERE id = $3 AND fence = $4 AND node <> '' AND cursor = $5",
 		s.Cursor, t.now()+s.Lease.Microseconds(), s.ID, s.Fence, s.From)
