@@ -188,7 +188,7 @@ func sendBy(t *testing.T, text string) relay.Outcome {
 	defer r.Close()
 	const letter = "Subject: x\r\n\r\nx\r\n"
 	m := &relay.Message{ReversePath: "ana@posta.test", Recipients: []relay.Recipient{{Address: "luis@example.net"}}}
-	m.Open = func(context.Context, bool) (*relay.Content, error) {
+	m.Open = func(context.Context, relay.Form) (*relay.Content, error) {
 		return &relay.Content{Body: strings.NewReader(letter), Size: int64(len(letter))}, nil
 	}
 	return r.Deliver(t.Context(), rt, m)[0]

@@ -207,7 +207,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 		out.ReversePath = e.ReversePath.String()
 		out.Prefix, out.Skip = p.outgoing, p.skip
 		out.EnvID, out.RetFull, out.UTF8, out.RequireTLS = e.EnvID, e.RetFull, e.UTF8, e.RequireTLS
-		out.EightBit = f.defects.Has(message8Bit) || e.EightBit
+		out.EightBit, out.Binary = f.defects.Has(message8Bit) || e.EightBit, e.Binary
 		out.Sign = e.Client.Class == mail.Authenticated
 		out.Account, out.Expires = AccountID(e.Client.Account), now.Add(in.cfg.Lifetime)
 		a.Enqueues = []store.Enqueue{out}

@@ -85,7 +85,7 @@ func sameFor(n int, o relay.Outcome) []relay.Outcome {
 func (q *Queue) messageOf(b *batch) *relay.Message {
 	e := &b.entries[0]
 	m := &relay.Message{
-		ReversePath: e.ReversePath, EightBit: e.EightBit, UTF8: e.UTF8, RequireTLS: e.RequireTLS,
+		ReversePath: e.ReversePath, EightBit: e.EightBit, Binary: e.Binary, UTF8: e.UTF8, RequireTLS: e.RequireTLS,
 		EnvID: e.EnvID, Recipients: make([]relay.Recipient, len(b.entries)),
 	}
 	asked := e.EnvID != ""
@@ -100,8 +100,8 @@ func (q *Queue) messageOf(b *batch) *relay.Message {
 	case asked: // by a client that knows DSNs, and did not ask for all of it
 		m.Ret = relay.RetHeaders
 	}
-	m.Open = func(ctx context.Context, sevenBit bool) (*relay.Content, error) {
-		return q.contents.open(ctx, e, sevenBit)
+	m.Open = func(ctx context.Context, form relay.Form) (*relay.Content, error) {
+		return q.contents.open(ctx, e, form)
 	}
 	var once sync.Once
 	var started error

@@ -73,17 +73,18 @@ func (c *contents) raw(ctx context.Context, e *store.QueueEntry) (blob.Reader, e
 }
 
 // open gives what is sent. Errors: relay.ErrNotConvertible, those of the store.
-func (c *contents) open(ctx context.Context, e *store.QueueEntry, sevenBit bool) (*relay.Content, error) {
+func (c *contents) open(ctx context.Context, e *store.QueueEntry, form relay.Form) (*relay.Content, error) {
 	r, err := c.raw(ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	size := r.Size() - e.Skip
-	if sevenBit && size > relay.MaxConvert {
+	whole := e.Binary || form == relay.SevenBits // in memory, since it may have to be rewritten
+	if whole && size > relay.MaxConvert {
 		r.Close()
 		return nil, relay.ErrNotConvertible
 	}
-	if size > inMemory && !sevenBit {
+	if size > inMemory && !whole {
 		return c.stream(e, r, size)
 	}
 	defer r.Close()
@@ -92,13 +93,36 @@ func (c *contents) open(ctx context.Context, e *store.QueueEntry, sevenBit bool)
 	if err := readAt(r, all[n:], e.Skip); err != nil {
 		return nil, err
 	}
+	if e.Binary {
+		return c.binary(e, all, form)
+	}
 	all = onlyCRLF(all)
-	if !sevenBit {
+	if form != relay.SevenBits {
 		return c.finish(all, c.signature(e, all)), nil
 	}
 	if all, err = relay.SevenBit(all); err != nil {
 		return nil, err
 	}
+	return c.finish(all, c.signNow(e, all)), nil
+}
+
+// binary is a message that came with BODY=BINARYMIME: as it is where the host takes
+// that and no CR or LF stands alone, which we never send; else its binary parts
+// become base64, for mending their line ends would change what they are.
+func (c *contents) binary(e *store.QueueEntry, all []byte, form relay.Form) (*relay.Content, error) {
+	if form == relay.AnyOctets && cleanLines(all) {
+		out := c.finish(all, c.signNow(e, all))
+		out.Chunks = true
+		return out, nil
+	}
+	all, err := relay.WithoutBinary(all)
+	if err == nil && form == relay.SevenBits {
+		all, err = relay.SevenBit(all)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all = onlyCRLF(all) // the last line may have no end
 	return c.finish(all, c.signNow(e, all)), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -98,12 +99,12 @@ func TestSigned(t *testing.T) {
 	head := "From: Ana <ana@posta.test>\r\nSubject: hola\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
 	large := strings.Repeat("Buenos días, otra vez. \r\n", 20_000)
 	for _, c := range []struct {
-		name     string
-		body     string
-		skip     int64
-		prefix   string
-		sevenBit bool
-		sent     string // "": prefix + body
+		name   string
+		body   string
+		skip   int64
+		prefix string
+		form   relay.Form
+		sent   string // "": prefix + body
 	}{
 		{name: "small", body: head + "Buenos días\r\n"},
 		{name: "streamed", body: head + large},
@@ -112,7 +113,7 @@ func TestSigned(t *testing.T) {
 		{name: "no body", body: "From: ana@posta.test\r\n\r\n"},
 		{name: "header replaced", body: "Old: 1\r\nOld: 2\r\n\r\nx\r\n", skip: 16, prefix: "From: ana@posta.test\r\n"},
 		{name: "header and empty line replaced, streamed", body: "Old: 1\r\n\r\n" + large, skip: 10, prefix: "From: ana@posta.test\r\n\r\n"},
-		{name: "converted", body: head + "Buenos días\r\n", sevenBit: true,
+		{name: "converted", body: head + "Buenos días\r\n", form: relay.SevenBits,
 			sent: "Received: from x\r\n\tby y\r\n" + strings.ReplaceAll(head, "8bit", "quoted-printable") + "Buenos d=C3=ADas\r\n"},
 		{name: "bare line ends", body: head + "a\nb\rc\r\n", sent: "Received: from x\r\n\tby y\r\n" + head + "a\r\nb\r\nc\r\n"},
 	} {
@@ -122,7 +123,7 @@ func TestSigned(t *testing.T) {
 			if c.prefix != "" {
 				e.Prefix = []byte(c.prefix)
 			}
-			got, err := contents.open(t.Context(), e, c.sevenBit)
+			got, err := contents.open(t.Context(), e, c.form)
 			sent := read(t, got, err)
 			if err := verified(t, sent, record); err != nil {
 				t.Errorf("%v\n%.2000s", err, sent)
@@ -134,9 +135,60 @@ func TestSigned(t *testing.T) {
 			if !strings.HasSuffix(sent, want) || !strings.HasPrefix(sent, "DKIM-Signature: ") {
 				t.Errorf("sent %.500q\nwant %.500q", sent, want)
 			}
-			again, err := contents.open(t.Context(), e, c.sevenBit)
-			if twice := read(t, again, err); !c.sevenBit && twice != sent {
+			again, err := contents.open(t.Context(), e, c.form)
+			if twice := read(t, again, err); c.form != relay.SevenBits && twice != sent {
 				t.Error("a second recipient gets another message")
+			}
+		})
+	}
+}
+
+// A message with binary parts is sent as it is to a host that takes them, as long as
+// CR and LF stand in pairs; else its parts become base64, and decode to what they
+// were.
+func TestBinary(t *testing.T) {
+	head := "From: Ana <ana@posta.test>\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+	nul, bare := "a\x00b\r\n"+strings.Repeat("x", 2000)+"\r\n", "a\nb\r\x00\xff"
+	for _, c := range []struct {
+		name   string
+		body   string
+		form   relay.Form
+		chunks bool
+	}{
+		{"taken", nul, relay.AnyOctets, true},
+		{"a bare LF", bare, relay.AnyOctets, false},
+		{"not taken", nul, relay.EightBits, false},
+		{"a bare LF, not taken", bare, relay.EightBits, false},
+		{"7 bits only", bare, relay.SevenBits, false},
+		{"large", strings.Repeat(bare, 100_000), relay.EightBits, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			contents, e, record := testContents(t, head+c.body)
+			e.Binary = true
+			got, err := contents.open(t.Context(), e, c.form)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Chunks != c.chunks {
+				t.Errorf("BDAT: %v", got.Chunks)
+			}
+			sent := read(t, got, nil)
+			if err := verified(t, sent, record); err != nil {
+				t.Error(err)
+			}
+			_, body, _ := strings.Cut(sent, "\r\n\r\n")
+			if !c.chunks {
+				if !strings.Contains(sent, "Content-Transfer-Encoding: base64\r\n") || !cleanLines([]byte(sent)) {
+					t.Errorf("sent %.300q", sent)
+				}
+				plain, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(body, "\r\n", ""))
+				if err != nil {
+					t.Fatal(err)
+				}
+				body = string(plain)
+			}
+			if body != c.body {
+				t.Errorf("%d octets became %d: %.100q", len(c.body), len(body), body)
 			}
 		})
 	}
@@ -161,7 +213,7 @@ func TestNotSigned(t *testing.T) {
 	} {
 		contents, e, _ := testContents(t, c.body)
 		c.change(e)
-		got, err := contents.open(t.Context(), e, false)
+		got, err := contents.open(t.Context(), e, relay.EightBits)
 		if sent := read(t, got, err); strings.Contains(sent, "DKIM-Signature") != c.signed {
 			t.Errorf("%s: %q", c.name, sent)
 		}
@@ -173,7 +225,7 @@ func TestSignaturesBounded(t *testing.T) {
 	contents, e, _ := testContents(t, "From: ana@posta.test\r\n\r\nx\r\n")
 	for range maxSigned + 10 {
 		e.Message = mail.NewID(time.Now())
-		if _, err := contents.open(t.Context(), e, false); err != nil {
+		if _, err := contents.open(t.Context(), e, relay.EightBits); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,12 +242,12 @@ func TestBlobMoved(t *testing.T) {
 	there := blob.Location{Unit: "new", Offset: 7}
 	contents.blobs = movedBlobs{there, body}
 	contents.store = movedRow{contents.store, store.BlobRef{ID: e.Blob.ID, At: there}}
-	got, err := contents.open(t.Context(), e, false)
+	got, err := contents.open(t.Context(), e, relay.EightBits)
 	if sent := read(t, got, err); !strings.HasSuffix(sent, body) {
 		t.Errorf("%q", sent)
 	}
 	contents.blobs = movedBlobs{blob.Location{Unit: "gone"}, body}
-	if _, err := contents.open(t.Context(), e, false); !errors.Is(err, blob.ErrNotFound) {
+	if _, err := contents.open(t.Context(), e, relay.EightBits); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 }
@@ -235,7 +287,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				e.Group++ // each is signed anew
-				if _, err := contents.open(b.Context(), e, false); err != nil {
+				if _, err := contents.open(b.Context(), e, relay.EightBits); err != nil {
 					b.Fatal(err)
 				}
 			}

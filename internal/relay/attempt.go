@@ -227,12 +227,28 @@ func (a *attempt) deliver(ctx context.Context, c *conn) (alive, stale bool) {
 	}
 }
 
+// form is the form in which this host gets the message.
+func (a *attempt) form(x *smtp.Extensions) Form {
+	switch {
+	case (a.m.EightBit || a.m.Binary) && !x.EightBit:
+		return SevenBits
+	case a.m.Binary && x.Chunking && x.Binary:
+		return AnyOctets
+	}
+	return EightBits
+}
+
 // open gets the bytes that this host can take, or says why not.
 func (a *attempt) open(ctx context.Context, c *conn) (*Content, *failure) {
-	body, err := a.m.Open(ctx, a.m.EightBit && !c.ext.EightBit)
+	form := a.form(&c.ext)
+	body, err := a.m.Open(ctx, form)
 	switch {
 	case errors.Is(err, ErrNotConvertible):
-		f := c.fail(554, "5.6.3", "The host does not take 8-bit messages (8BITMIME) and this one cannot be converted")
+		text := "The host does not take 8-bit messages (8BITMIME) and this one cannot be converted"
+		if form < SevenBits {
+			text = "The message has binary parts (BINARYMIME) that cannot be converted to what the host takes"
+		}
+		f := c.fail(554, "5.6.3", text)
 		a.tentative(f.Outcome)
 		return nil, f
 	case err != nil:

@@ -29,12 +29,16 @@
 // To a host without 8BITMIME, text and other leaf parts with octets over 127 are
 // sent as quoted-printable ([SevenBit]), before signing; where that cannot be done
 // rightly (signed or opaque parts, 8-bit header fields, over 32 MiB) the message
-// is refused with 5.6.3. To a host without SMTPUTF8 a message that needs it is
+// is refused with 5.6.3. A message that came with BODY=BINARYMIME is sent so, with
+// BDAT (RFC 3030), to a host that offers CHUNKING and BINARYMIME; to others, and
+// where a CR or LF stands alone, its binary parts are sent as base64
+// ([WithoutBinary]). To a host without SMTPUTF8 a message that needs it is
 // refused with 5.6.7 (RFC 6531 §3.6).
 //
 // # What is never sent
 //
-// A bare CR or LF, whatever the message holds (smtp.Stuffer), and no control
+// A bare CR or LF, whatever the message holds (smtp.Stuffer; with BDAT the connection
+// is cut instead), and no control
 // characters in an address: an address with one is refused here with 5.1.3.
 //
 // # Limits

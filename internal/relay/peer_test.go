@@ -347,7 +347,7 @@ func FuzzOnlyCRLF(f *testing.F) {
 		r := newRelay(t, w)
 		m := letter("", "luis@example.net")
 		cut = max(0, min(cut, len(body)))
-		m.Open = func(context.Context, bool) (*Content, error) {
+		m.Open = func(context.Context, Form) (*Content, error) {
 			return &Content{Head: body[:cut], Body: bytes.NewReader(body), Offset: int64(cut), Size: int64(len(body) - cut)}, nil
 		}
 		out := r.Deliver(t.Context(), routeTo("mx.example.net=192.0.2.1"), m)
@@ -391,7 +391,7 @@ func BenchmarkDeliver(b *testing.B) {
 	rt := routeTo("mx.example.net=192.0.2.1")
 	body := []byte("Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 170))
 	m := letter("", "luis@example.net")
-	m.Open = func(context.Context, bool) (*Content, error) {
+	m.Open = func(context.Context, Form) (*Content, error) {
 		return &Content{Body: bytes.NewReader(body), Size: int64(len(body))}, nil
 	}
 	b.ReportAllocs()

@@ -78,21 +78,31 @@ func (t Timeouts) orDefault() Timeouts {
 type Message struct {
 	ReversePath string // without brackets, "" is the null reverse-path
 	EightBit    bool   // octets over 127 in the body
+	Binary      bool   // came with BODY=BINARYMIME: it may have what DATA does not carry
 	UTF8        bool   // came with SMTPUTF8
 	RequireTLS  bool   // RFC 8689
 	EnvID       string // decoded
 	Ret         Ret
 	Recipients  []Recipient // at most MaxRecipients
 
-	// Open gives the bytes to send, once it is known what the host can take;
-	// sevenBit asks for a body without octets over 127 and may answer
+	// Open gives the bytes to send in a form that the host can take, or answers
 	// ErrNotConvertible. It is called once for each session.
-	Open func(ctx context.Context, sevenBit bool) (*Content, error)
+	Open func(ctx context.Context, form Form) (*Content, error)
 	// BeforeDot is called when the whole message but its final dot was sent, and
 	// must make it durable that a delivery may happen now. After an error the
 	// connection is cut without the dot. Nil is nothing to do.
 	BeforeDot func(ctx context.Context) error
 }
+
+// Form is what a host takes of a message's octets. CR and LF stand in pairs in each.
+type Form uint8
+
+// The forms, from all octets to the fewest.
+const (
+	AnyOctets Form = iota // with BINARYMIME: NUL too, and lines of any length
+	EightBits             // with 8BITMIME: lines of at most 998 octets
+	SevenBits             // octets below 128
+)
 
 // Ret is the RET parameter (RFC 3461 §4.3). The zero value: not given.
 type Ret uint8
@@ -117,7 +127,10 @@ type Content struct {
 	Offset     int64
 	Size       int64
 	UTF8Header bool // octets over 127 in the header
-	Close      func() error
+	// Chunks has it sent with BODY=BINARYMIME and BDAT (RFC 3030): it has octets that
+	// only the form AnyOctets may have. A bare CR or LF in it ends the attempt.
+	Chunks bool
+	Close  func() error
 }
 
 // Status is what became of a recipient.

@@ -265,15 +265,15 @@ func TestCannotTake(t *testing.T) {
 		{"UTF-8 reverse-path", func(m *Message) { m.UTF8, m.ReversePath = true, "ñ@example.org" }, "5.6.7"},
 		{"8-bit body that cannot be converted", func(m *Message) {
 			m.EightBit = true
-			m.Open = func(_ context.Context, sevenBit bool) (*Content, error) {
-				if !sevenBit {
+			m.Open = func(_ context.Context, form Form) (*Content, error) {
+				if form != SevenBits {
 					t.Error("8 bits for a host without 8BITMIME")
 				}
 				return nil, ErrNotConvertible
 			}
 		}, "5.6.3"},
 		{"unreadable message", func(m *Message) {
-			m.Open = func(context.Context, bool) (*Content, error) { return nil, errors.New("disk") }
+			m.Open = func(context.Context, Form) (*Content, error) { return nil, errors.New("disk") }
 		}, "4.3.0"},
 		{"a line end in an address", func(m *Message) { m.Recipients[0].Address = "a\r\nRCPT TO:<b@example.net>" }, "5.1.3"},
 		{"a line end in the reverse-path", func(m *Message) { m.ReversePath = "a\nb@example.org" }, "5.1.7"},

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"strings"
 
 	"posta/internal/message"
@@ -24,7 +25,7 @@ func SevenBit(b []byte) ([]byte, error) {
 	if len(b) > MaxConvert {
 		return nil, ErrNotConvertible
 	}
-	c := converter{src: b, dst: make([]byte, 0, len(b)+len(b)/8)}
+	c := converter{src: b, dst: make([]byte, 0, len(b)+len(b)/8), wrong: eightBit, plain: "7bit", encoding: "quoted-printable"}
 	if err := c.part(message.ParseBytes(b, message.Budget{})); err != nil {
 		return nil, err
 	}
@@ -35,10 +36,32 @@ func SevenBit(b []byte) ([]byte, error) {
 	return c.dst, nil
 }
 
+// WithoutBinary rewrites a message so that it needs no BINARYMIME (RFC 3030 §3): each
+// leaf part with a CR or LF that stands alone, a NUL, or a line over 998 octets
+// becomes base64, so that its octets arrive as they are; what else said binary says
+// 8bit. Errors as of SevenBit, for such octets in its place.
+func WithoutBinary(b []byte) ([]byte, error) {
+	if len(b) > MaxConvert {
+		return nil, ErrNotConvertible
+	}
+	c := converter{src: b, dst: make([]byte, 0, len(b)+len(b)/2), wrong: binary, plain: "8bit", encoding: "base64"}
+	if err := c.part(message.ParseBytes(b, message.Budget{})); err != nil {
+		return nil, err
+	}
+	c.copyTo(int64(len(b)))
+	if binary(c.dst) {
+		return nil, ErrNotConvertible
+	}
+	return c.dst, nil
+}
+
 // converter copies src to dst with parts replaced on the way.
 type converter struct {
 	src, dst []byte
-	at       int64 // src is copied up to here
+	at       int64             // src is copied up to here
+	wrong    func([]byte) bool // has octets that must not be sent
+	plain    string            // encoding of what has none
+	encoding string            // of what has some
 }
 
 func (c *converter) copyTo(at int64) {
@@ -48,17 +71,18 @@ func (c *converter) copyTo(at int64) {
 
 // part converts one part and what is inside it.
 func (c *converter) part(p *message.Part) error {
-	if !eightBit(c.src[p.Start:p.End]) {
+	said := p.Encoding == "binary" && c.plain == "8bit"
+	if !c.wrong(c.src[p.Start:p.End]) && !said {
 		return nil
 	}
-	if eightBit(c.src[p.Start:p.Body]) {
+	if c.wrong(c.src[p.Start:p.Body]) {
 		return ErrNotConvertible
 	}
 	switch {
 	case p.Type == "multipart" && (p.Subtype == "signed" || p.Subtype == "encrypted"):
 		return ErrNotConvertible
 	case p.Multipart(), p.Message != nil:
-		c.header(p, "7bit")
+		c.header(p, c.plain)
 		inside := p.Children
 		if p.Message != nil {
 			inside = []*message.Part{p.Message}
@@ -69,11 +93,21 @@ func (c *converter) part(p *message.Part) error {
 			}
 		}
 		return nil
-	case p.Opaque || p.Type == "message" || p.Encoding != "7bit" && p.Encoding != "8bit":
+	case p.Opaque || p.Type == "message" || p.Encoding != "7bit" && p.Encoding != "8bit" && !said:
 		return ErrNotConvertible
+	case !c.wrong(c.src[p.Body:p.End]):
+		c.header(p, c.plain)
+		return nil
 	}
-	c.header(p, "quoted-printable")
-	c.dst = message.AppendQuotedPrintable(c.dst, c.src[p.Body:p.End])
+	c.header(p, c.encoding)
+	if c.encoding == "base64" {
+		c.dst = message.AppendBase64(c.dst, c.src[p.Body:p.End])
+		if p.End < int64(len(c.src)) { // the boundary behind it brings its own line end
+			c.dst = bytes.TrimSuffix(c.dst, []byte("\r\n"))
+		}
+	} else {
+		c.dst = message.AppendQuotedPrintable(c.dst, c.src[p.Body:p.End])
+	}
 	c.at = p.End
 	return nil
 }
@@ -92,7 +126,7 @@ func (c *converter) header(p *message.Part, encoding string) {
 	if p.Start == 0 && !h.Has("MIME-Version") { // RFC 2045 §4: without it no encoding holds
 		c.dst = message.AppendField(c.dst, "MIME-Version", "1.0")
 	}
-	if encoding != "7bit" || strings.TrimSpace(h.Get("Content-Transfer-Encoding")) != "" {
+	if encoding != c.plain || strings.TrimSpace(h.Get("Content-Transfer-Encoding")) != "" {
 		c.dst = message.AppendField(c.dst, "Content-Transfer-Encoding", encoding)
 	}
 	if end == len(h) { // nothing but the body's first line ended the header
@@ -100,6 +134,26 @@ func (c *converter) header(p *message.Part, encoding string) {
 	}
 	c.dst = append(c.dst, h[end:]...)
 	c.at = p.Body
+}
+
+// maxLine is the longest line that 8BITMIME carries, without its CRLF (RFC 5322
+// §2.1.1).
+const maxLine = 998
+
+// binary reports whether octets need BINARYMIME.
+func binary(b []byte) bool {
+	for len(b) > 0 {
+		line, rest, ended := bytes.Cut(b, []byte{'\n'})
+		text, pair := bytes.CutSuffix(line, []byte{'\r'})
+		if ended && !pair || len(text) > maxLine || bytes.IndexByte(text, 0) >= 0 || bytes.IndexByte(text, '\r') >= 0 {
+			return true
+		}
+		if !ended {
+			return pair
+		}
+		b = rest
+	}
+	return false
 }
 
 func eightBit(b []byte) bool {

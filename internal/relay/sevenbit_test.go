@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"posta/internal/message"
@@ -40,6 +41,56 @@ func TestSevenBit(t *testing.T) {
 			t.Errorf("%s: %v, %q", name, err, got)
 		}
 	}
+}
+
+// Binary parts become base64; parts that only said so keep their octets (RFC 3030 §3).
+func TestWithoutBinary(t *testing.T) {
+	long := strings.Repeat("x", 999)
+	for _, c := range []struct{ name, in, want string }{
+		{"nothing to do", "Subject: x\r\n\r\n\xf1\r\n", "Subject: x\r\n\r\n\xf1\r\n"},
+		{"only said", "Content-Transfer-Encoding: binary\r\n\r\n\xf1\r\n", "MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xf1\r\n"},
+		{"a NUL", "MIME-Version: 1.0\r\nContent-Transfer-Encoding: binary\r\n\r\na\x00b", "MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nYQBi\r\n"},
+		{"a long line of a text that says nothing", "MIME-Version: 1.0\r\n\r\n" + long + "\r\n",
+			"MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\n" + string(message.AppendBase64(nil, []byte(long+"\r\n")))},
+		{"one part of two", "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n" +
+			"--b\r\n\r\n\xf1\r\n--b\r\nContent-Transfer-Encoding: binary\r\n\r\na\nb\r\n--b--\r\n",
+			"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" +
+				"--b\r\n\r\n\xf1\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\nYQpi\r\n--b--\r\n"},
+	} {
+		got, err := WithoutBinary([]byte(c.in))
+		if err != nil || string(got) != c.want {
+			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got, c.want)
+		}
+	}
+	for name, in := range map[string]string{
+		"in the header":   "Subject: a\x00\r\n\r\nx\r\n",
+		"signed":          "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\na\x00\r\n--b\r\n\r\nsig\r\n--b--\r\n",
+		"false base64":    "Content-Transfer-Encoding: base64\r\n\r\na\x00\r\n",
+		"in the preamble": "Content-Type: multipart/mixed; boundary=b\r\n\r\n\x00\r\n--b\r\n\r\nx\r\n--b--\r\n",
+	} {
+		if got, err := WithoutBinary([]byte(in)); !errors.Is(err, ErrNotConvertible) {
+			t.Errorf("%s: %v, %q", name, err, got)
+		}
+	}
+}
+
+// What is converted has no octets that need BINARYMIME, and converts to itself.
+func FuzzWithoutBinary(f *testing.F) {
+	f.Add([]byte("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: binary\r\n\r\na\nb\x00\r\n--b--\r\n"))
+	f.Add([]byte("\r"))
+	f.Add([]byte("a\n\nb"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out, err := WithoutBinary(in)
+		if err != nil {
+			return
+		}
+		if binary(out) {
+			t.Fatalf("%q needs BINARYMIME", out)
+		}
+		if !binary(in) && !bytes.Contains(bytes.ToLower(in), []byte("binary")) && !bytes.Equal(in, out) {
+			t.Fatalf("%q was changed to %q", in, out)
+		}
+	})
 }
 
 // What is converted has no octets over 127, the same parts, and in each the same

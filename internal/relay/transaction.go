@@ -54,7 +54,8 @@ func (t *transaction) run(ctx context.Context) (again bool, err error) {
 	return t.later || len(t.a.next(t.c, t.body)) > 0, nil
 }
 
-// envelope says MAIL, RCPT and DATA; true: the host waits for the message.
+// envelope says MAIL, RCPT and, unless BDAT follows, DATA; true: the host waits for
+// the message.
 func (t *transaction) envelope() (ready bool, err error) {
 	c, to := t.c, &t.c.r.cfg.Timeouts
 	pipelining := c.ext.Pipelining
@@ -63,7 +64,9 @@ func (t *transaction) envelope() (ready bool, err error) {
 		for _, i := range t.rcpts {
 			c.line.Compose(func(b []byte) []byte { return t.rcpt(b, i) })
 		}
-		c.line.WriteString("DATA\r\n")
+		if !t.body.Chunks {
+			c.line.WriteString("DATA\r\n")
+		}
 	}
 	r, err := c.reply(to.Mail)
 	if err != nil {
@@ -87,6 +90,9 @@ func (t *transaction) envelope() (ready bool, err error) {
 		if mailOK {
 			t.judge(i, r)
 		}
+	}
+	if t.body.Chunks {
+		return len(t.accepted) > 0, nil
 	}
 	if !pipelining {
 		if len(t.accepted) == 0 {
@@ -138,7 +144,10 @@ func (t *transaction) mail(b []byte) []byte {
 	if x.Size {
 		p.Size = int64(len(t.body.Head)) + t.body.Size
 	}
-	if x.EightBit && m.EightBit {
+	switch {
+	case t.body.Chunks:
+		p.Body = smtp.BinaryMIME
+	case x.EightBit && (m.EightBit || m.Binary):
 		p.Body = smtp.EightBit
 	}
 	if x.DSN {
@@ -219,11 +228,20 @@ func (t *transaction) lost(err error, when string) error {
 
 // data sends the message and reads what the host says to its dot.
 func (t *transaction) data(ctx context.Context) error {
-	c := t.c
+	if t.body.Chunks {
+		return t.chunks(ctx)
+	}
 	var s smtp.Stuffer
-	if err := t.send(&s); err != nil {
+	if err := t.send(s.Append); err != nil {
 		return t.interrupted(err)
 	}
+	return t.end(ctx, s.Finish)
+}
+
+// end sends what ends the message, when it is recorded that it may have been
+// delivered by then, and reads what the host says.
+func (t *transaction) end(ctx context.Context, last func([]byte) []byte) error {
+	c := t.c
 	if t.a.m.BeforeDot != nil {
 		if err := t.a.m.BeforeDot(ctx); err != nil {
 			o := c.fail(451, "4.3.0", "The attempt could not be recorded here").Outcome
@@ -233,7 +251,7 @@ func (t *transaction) data(ctx context.Context) error {
 			return err
 		}
 	}
-	c.line.Compose(s.Finish)
+	c.line.Compose(last)
 	r, err := c.reply(c.r.cfg.Timeouts.Dot)
 	if err != nil {
 		o := c.lost(err, "after the message; it may have been delivered").Outcome
@@ -264,13 +282,13 @@ var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 // readError is a message that could not be read: not the host's fault.
 type readError struct{ error }
 
-// send writes the message without its end.
-func (t *transaction) send(s *smtp.Stuffer) error {
+// send writes the message without its end; put appends a piece as it is sent.
+func (t *transaction) send(put func(dst, piece []byte) []byte) error {
 	c, b := t.c, t.body
 	block := blocks.Get().(*[blockSize]byte)
 	defer blocks.Put(block)
 	piece := b.Head
-	stuff := func(dst []byte) []byte { return s.Append(dst, piece) }
+	stuff := func(dst []byte) []byte { return put(dst, piece) }
 	if err := c.line.Compose(stuff); err != nil {
 		return err
 	}

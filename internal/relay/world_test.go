@@ -106,6 +106,13 @@ func (s *script) follow(c net.Conn, dialogue string) {
 	s.mu.Unlock()
 }
 
+// soFar is what the client has said.
+func (s *script) soFar() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard.String()
+}
+
 func (s *script) expect(r *bufio.Reader, want string) bool {
 	for {
 		got, err := r.ReadString('\n')
@@ -145,7 +152,7 @@ func letter(body string, to ...string) *Message {
 	for _, a := range to {
 		m.Recipients = append(m.Recipients, Recipient{Address: a})
 	}
-	m.Open = func(context.Context, bool) (*Content, error) {
+	m.Open = func(context.Context, Form) (*Content, error) {
 		return &Content{Head: []byte("X-Head: 1\r\n"), Body: strings.NewReader(body), Size: int64(len(body))}, nil
 	}
 	return m

@@ -17,6 +17,7 @@ type Enqueue struct {
 	EnvID       string
 	RetFull     bool
 	EightBit    bool
+	Binary      bool // came with BODY=BINARYMIME
 	UTF8        bool
 	RequireTLS  bool
 	Sign        bool              // by one of our own senders: sign it with the keys of its From domain

@@ -17,12 +17,13 @@ const (
 	optUTF8
 	optRequireTLS
 	optSign
+	optBinary
 )
 
 // queueOptions packs an Enqueue's switches.
 func queueOptions(e *store.Enqueue) int {
 	n := 0
-	for i, on := range [...]bool{e.RetFull, e.EightBit, e.UTF8, e.RequireTLS, e.Sign} {
+	for i, on := range [...]bool{e.RetFull, e.EightBit, e.UTF8, e.RequireTLS, e.Sign, e.Binary} {
 		if on {
 			n |= 1 << i
 		}
@@ -42,7 +43,7 @@ func scanEntry(r *rows, e *store.QueueEntry) error {
 		&e.Address, &e.Domain, &e.Original, &e.Notify, &e.Kind,
 		&e.ReversePath, &e.Prefix, &e.Skip, &e.EnvID, &options, &e.Account, &e.Expires}, blobTargets(&e.Blob)...)...)
 	e.RetFull, e.EightBit, e.UTF8 = options&optRetFull != 0, options&optEightBit != 0, options&optUTF8 != 0
-	e.RequireTLS, e.Sign = options&optRequireTLS != 0, options&optSign != 0
+	e.RequireTLS, e.Sign, e.Binary = options&optRequireTLS != 0, options&optSign != 0, options&optBinary != 0
 	e.Prefix = bytes.Clone(e.Prefix)
 	return err
 }
