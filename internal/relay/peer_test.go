@@ -329,6 +329,44 @@ func TestPolicyError(t *testing.T) {
 	}
 }
 
+// DANE goes before MTA-STS, and that before what is opportunistic; who cannot be
+// asked ends it.
+func TestPolicyOrder(t *testing.T) {
+	dane, sts := fixedPolicy{route.Verify, "dane"}, fixedPolicy{route.Verify, "mta-sts"}
+	unknown := fixedPolicy{}
+	for _, c := range []struct {
+		name string
+		list InOrder
+		want string
+	}{
+		{"both", InOrder{dane, sts}, "verified dane"},
+		{"no DANE", InOrder{unknown, sts}, "verified mta-sts"},
+		{"neither", InOrder{unknown, unknown}, "opportunistic "},
+		{"nobody to ask", nil, "opportunistic "},
+		{"DANE cannot be asked", InOrder{noPolicy{}, sts}, "dns"},
+		{"nobody asks behind who knows", InOrder{dane, noPolicy{}}, "verified dane"},
+	} {
+		rule, err := c.list.TLS(t.Context(), "example.net", route.Host{Name: "mx.example.net"})
+		got := rule.Level.String() + " " + rule.Source
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// fixedPolicy says the same of each host.
+type fixedPolicy struct {
+	level  route.TLS
+	source string
+}
+
+func (p fixedPolicy) TLS(context.Context, string, route.Host) (Rule, error) {
+	return Rule{Level: p.level, Source: p.source}, nil
+}
+
 type noPolicy struct{}
 
 func (noPolicy) TLS(context.Context, string, route.Host) (Rule, error) {

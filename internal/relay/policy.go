@@ -34,11 +34,19 @@ type Rule struct {
 	Source string
 }
 
-// Opportunistic is the policy without knowledge: TLS when offered.
-type Opportunistic struct{}
+// InOrder asks policies in turn, and the first that knows of a host (a level other
+// than Unset) decides: DANE goes before MTA-STS (RFC 8461 §2), and what nobody knows of
+// is opportunistic. An error ends it, so that who attacks the first does not get the
+// second. The zero value is opportunistic for every host.
+type InOrder []Policy
 
-// TLS gives the level may.
-func (Opportunistic) TLS(context.Context, string, route.Host) (Rule, error) {
+// TLS gives the first rule.
+func (l InOrder) TLS(ctx context.Context, domain string, h route.Host) (Rule, error) {
+	for _, p := range l {
+		if rule, err := p.TLS(ctx, domain, h); err != nil || rule.Level != route.Unset {
+			return rule, err
+		}
+	}
 	return Rule{Level: route.May}, nil
 }
 

@@ -29,7 +29,7 @@ type Config struct {
 	Hostname string        // what we say after EHLO: fully qualified
 	Dial     Dialer        // nil: the network, from the Local addresses
 	Local    []netip.Addr  // source address for each family; none: the system's choice
-	Policy   Policy        // nil: Opportunistic
+	Policy   Policy        // nil: opportunistic; see InOrder
 	TLS      *tls.Config   // roots, client certificate; nil is the system's roots
 	PerHost  int           // connections to one address at the same time; 0 means 20
 	MaxIdle  int           // idle connections kept; 0 means 128, negative none
@@ -180,7 +180,7 @@ func New(cfg Config) *Relay {
 	cfg.Down = cmp.Or(cfg.Down, 30*time.Second)
 	cfg.Timeouts = cfg.Timeouts.orDefault()
 	if cfg.Policy == nil {
-		cfg.Policy = Opportunistic{}
+		cfg.Policy = InOrder{}
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = netDialer(cfg.Local)
