@@ -53,7 +53,7 @@ func answer(err error) Answer {
 // lead to gets the message once.
 func File(v *directory.View, e *mail.Envelope, verdicts []mail.Verdict) []mail.Effect {
 	var out []mail.Effect
-	var taken places
+	taken := places{list: make([]place, 0, 4)}
 	for i, r := range e.Recipients {
 		vd := verdicts[i]
 		switch vd.Action {

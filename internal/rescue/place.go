@@ -159,6 +159,8 @@ func (b *rebuilder) enqueue(a *store.Accept, r *store.AcceptRecord, tree *messag
 	q := store.Enqueue{
 		ReversePath: r.From, Prefix: r.Prefix, Skip: r.Skip, Held: true, Expires: b.r.now().Add(b.o.Lifetime),
 		EightBit: tree.Defects.Has(message.EightBitBody), Account: b.people.accountOf(r.From),
+		// Only what came with BODY=BINARYMIME is stored with such line ends.
+		Binary: tree.Defects&(message.BareLF|message.BareCR) != 0,
 	}
 	if len(r.Deliveries) > 0 {
 		q.Prefix = r.QueuedPrefix

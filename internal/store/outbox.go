@@ -42,10 +42,14 @@ func (a *Accept) Split() error {
 	if a.Unread {
 		room = max(leastRows, room-len(a.Confirm))
 	}
-	o := &Outbox{Accept: a.ID, Blob: NewBlob{ID: a.Blob.ID, Size: a.Blob.Size}, deliveries: a.Deliveries, enqueues: a.Enqueues}
-	if o.rows() <= room {
+	rows := len(a.Deliveries) * rowsForDelivery
+	for i := range a.Enqueues {
+		rows += len(a.Enqueues[i].Recipients) * rowsForRecipient
+	}
+	if rows <= room {
 		return nil
 	}
+	o := &Outbox{Accept: a.ID, Blob: NewBlob{ID: a.Blob.ID, Size: a.Blob.Size}, deliveries: a.Deliveries, enqueues: a.Enqueues}
 	if a.ID.IsZero() {
 		return fmt.Errorf("%w: an accept without an id cannot be split", ErrInvalid)
 	}
@@ -70,7 +74,7 @@ type Outbox struct {
 	done       int // items
 }
 
-// Len is how many items there are, and Done how many of them are done.
+// Len is how many items there are.
 func (o *Outbox) Len() int {
 	n := len(o.deliveries)
 	for i := range o.enqueues {
@@ -81,10 +85,6 @@ func (o *Outbox) Len() int {
 
 // Done is how many items are done.
 func (o *Outbox) Done() int { return o.done }
-
-func (o *Outbox) rows() int {
-	return len(o.deliveries)*rowsForDelivery + (o.Len()-len(o.deliveries))*rowsForRecipient
-}
 
 // Step is the next step of the job that the outbox came from: an accept of at most
 // most items, and no more than fit one transaction, with what records it. It changes
