@@ -28,7 +28,7 @@ const (
 )
 
 // maxOutbox bounds what DecodeOutbox unpacks.
-const maxOutbox = 32 << 20
+const maxOutbox = 16 << 20
 
 // ErrOutbox says that the data of a job is not what Split wrote.
 var ErrOutbox = errors.New("store: malformed outbox")
