@@ -137,8 +137,8 @@ func (t *trial) look(st *store.StoredTrace, since time.Time) {
 		return
 	}
 	rec, err := trace.Decode(st.TraceRecord)
-	if err != nil {
-		return
+	if err != nil || rec.Merged != nil {
+		return // what was merged has no findings of its own
 	}
 	seen := seenOf(rec)
 	if len(seen.To) == 0 {

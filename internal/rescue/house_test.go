@@ -20,6 +20,7 @@ import (
 	"posta/internal/intake"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
+	"posta/internal/policy"
 	"posta/internal/resolver"
 	"posta/internal/smtpserver"
 	"posta/internal/store"
@@ -75,7 +76,7 @@ func openHouse(t testing.TB, cfg *config.Config) *house {
 
 func (h *house) use(state *app.State) {
 	h.state = state
-	h.in = intake.New(intake.Config{Hostname: h.cfg.Hostname, TempDir: h.t.TempDir()}, state.Directory, state.Store, state.Blobs, world, nil)
+	h.in = intake.New(intake.Config{Policies: policy.NewLive(policy.Lenient), Hostname: h.cfg.Hostname, TempDir: h.t.TempDir()}, state.Directory, state.Store, state.Blobs, world, nil)
 	h.t.Cleanup(func() { _ = state.Close() })
 }
 
