@@ -151,7 +151,10 @@ func TestPolicyIsLive(t *testing.T) {
 	h := newHouse(t)
 	pc := stranger()
 	pc.HELO = "PC"
-	refusals := func() int { r, _ := h.talk(pc, "a@good.example", []string{"ana@empresa.test"}, "From: a@good.example\r\n\r\nhi\r\n"); return len(r) }
+	refusals := func() int {
+		r, _ := h.talk(pc, "a@good.example", []string{"ana@empresa.test"}, "From: a@good.example\r\n\r\nhi\r\n")
+		return len(r)
+	}
 	if refusals() != 1 {
 		t.Fatal("strict does not refuse HELO PC")
 	}
