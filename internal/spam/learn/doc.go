@@ -1,0 +1,52 @@
+// Package learn is the part of the spam filter that learns: it counts in how many
+// wanted and unwanted messages each feature of a message was seen, and judges
+// other messages by that.
+//
+// # What it does
+//
+// [Extract] takes the features of a message as package content reads it: words
+// and pairs of words of the text, folded over case and accents, with the tricks
+// undone and noted that hide a word; the words of header fields, domains and
+// networks of the hosts on the way, domains and paths of links, shapes of ids,
+// MIME structure, markup, file names. [Learner.Learn] counts them for a model,
+// [Learner.Unlearn] takes that back exactly, in any order: so moving mail into and
+// out of Junk trains. There is a model that all share and one for each account;
+// [Learner.Judge] asks both, and what the account saw itself weighs more.
+//
+// # How it judges
+//
+// Each feature has a probability: the share of spam that has it against the share
+// of ham, drawn towards one half while it was seen seldom (Robinson's method). The
+// logarithms of the odds of those that tell are added up, those of header, links
+// and structure twice, and divided by their number to the power of 0.7. Above a
+// threshold the verdict is spam, below its negative it is ham, between them
+// unsure. The threshold is high while little was learned and infinite before ten
+// of each kind: an untrained model says nothing. [Outcome].Reasons names the
+// features that told most, with the counts behind them.
+//
+// # What was measured
+//
+// With TestEvaluate: half of a corpus learned at random, the other half judged, both
+// ways, four cuts. The constants were chosen on the first corpus, so its figures
+// flatter; no other labelled corpus was at hand.
+//
+//	SpamAssassin public corpus, 1,896 spam and 4,150 ham, all of it:    95.7 % caught, 0.09 % junked
+//	the same without hard_ham (250 newsletters that look like spam):    98.2 % caught, 0.06 % junked
+//	the first, but only Subject and text, the form of Enron-Spam:       89.6 % caught, 0.14 % junked
+//
+// Nearly all of the ham that is junked is of hard_ham. With the threshold put where
+// it junks 0.1 % of the judged half exactly, 97 %, 99 % and 91 % are caught.
+//
+// Of the ways that were tried on it, Fisher's sum over single words alone caught 1
+// to 3 points less at the same rate, naive Bayes with and without a window of five
+// words 5 to 20, online logistic regression over the same features 2 to 5. Logistic
+// regression on top of Bayes came near, but what it learns depends on the order of
+// the messages: a corpus learned spam first lost ten points. Counting was kept.
+//
+// # Limits
+//
+// 3,000 features of a message and what package content reads of it. Words of
+// scripts without spaces (Chinese, Japanese, Thai) are not cut. Text in pictures
+// is not read. Features are hashes of 64 bits: who finds two words with the same
+// hash gains nothing that sending the other word would not give.
+package learn

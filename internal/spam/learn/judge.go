@@ -1,0 +1,208 @@
+package learn
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"posta/internal/spam/tally"
+)
+
+// The constants of the judgement, found on the SpamAssassin public corpus (see
+// the package's page). They are the same for everybody.
+const (
+	// doubt is how many sightings the belief "one half" is worth. A feature that
+	// was seen once, in spam, is believed to 0.95.
+	doubt = 0.1
+	// telling: features whose probability is nearer to one half say nothing. They
+	// are many, and together they would drown those that tell.
+	telling = 0.45
+	// spread: the sum over k features is divided by k^spread. With independent
+	// features it would be k^0.5; those of a message are not independent.
+	spread = 0.7
+	// structure is what a feature of the header, a link or the structure counts
+	// against a word of the text. Words are many and alike in newsletters, wanted
+	// or not; by where they come from one tells them apart.
+	structure = 2
+	// fewest messages of each kind before anything is judged
+	fewest = 10
+	// most sightings that the shared model's view of a feature is worth against
+	// the account's own
+	shared = 20
+	// most reasons given
+	maxReasons = 15
+)
+
+// Verdict is what the learner thinks of a message.
+type Verdict uint8
+
+// The verdicts; the zero value is Unsure.
+const (
+	Unsure Verdict = iota
+	Spam
+	Ham
+)
+
+func (v Verdict) String() string { return [...]string{"unsure", "spam", "ham"}[min(v, Ham)] }
+
+// Outcome is the learner's judgement of one message.
+type Outcome struct {
+	Verdict Verdict
+	// Score is between 0 and 1: from 0.9 on the verdict is spam, up to 0.1 ham;
+	// 0.5 is what nothing is known of.
+	Score float64
+	// Evidence and Threshold are what the score is made from: the sum of what the
+	// telling features say (above zero for spam), and how much is asked for. With
+	// little training much is asked for.
+	Evidence, Threshold float64
+	Features, Telling   int         // how many there are, and how many of them tell
+	Trained             tally.Count // messages that were learned, of both models
+	Reasons             []Reason    // what told most, the strongest first
+}
+
+// Reason is one feature that told.
+type Reason struct {
+	Where       string      `json:"where"` // "text", or the field or place: "subject", "link", "from@"
+	What        string      `json:"what"`  // the word, domain or shape
+	Seen        tally.Count `json:"seen"`  // in how many learned messages, of both models
+	Probability float64     `json:"probability"`
+	Weight      float64     `json:"weight"` // its share of Evidence
+}
+
+// view is a model's answer about the features of one message.
+type view struct {
+	counts   []tally.Count
+	messages tally.Count
+}
+
+// probability is how likely a feature is spam's in a balanced world, and how many
+// sightings that rests on.
+func (v *view) probability(i int) (p, n float64) {
+	c := v.counts[i]
+	if c.Total() == 0 {
+		return 0.5, 0
+	}
+	spam := float64(c.Spam) / float64(max(v.messages.Spam, 1))
+	ham := float64(c.Ham) / float64(max(v.messages.Ham, 1))
+	return spam / (spam + ham), float64(c.Total())
+}
+
+// balance bounds what a model's view of a feature is worth: one that has learned
+// hardly anything of one kind finds everything to be of the other.
+func (v *view) balance() float64 {
+	return 4 * (1 + float64(min(v.messages.Spam, v.messages.Ham)))
+}
+
+// judge weighs the features. common and own may be empty.
+func judge(f Features, common, own view) Outcome {
+	o := Outcome{
+		Score:    0.5,
+		Features: f.Len(),
+		Trained: tally.Count{
+			Spam: common.messages.Spam + own.messages.Spam,
+			Ham:  common.messages.Ham + own.messages.Ham,
+		},
+	}
+	o.Threshold = threshold(o.Trained)
+	if math.IsInf(o.Threshold, 1) {
+		return o
+	}
+	heard := make([]told, 0, 256)
+	sum, heft := 0.0, 0.0
+	limit := own.balance()
+	for i := range f.set.list {
+		p, ok := believed(i, &common, &own, limit)
+		if !ok || math.Abs(p-0.5) < telling {
+			continue
+		}
+		w := math.Log(p / (1 - p))
+		if f.set.list[i].inText {
+			heft++
+		} else {
+			w, heft = w*structure, heft+structure
+		}
+		sum += w
+		heard = append(heard, told{i, p, w})
+	}
+	o.Telling = len(heard)
+	if o.Telling == 0 {
+		return o
+	}
+	scale := math.Pow(heft, -spread)
+	o.Evidence = sum * scale
+	o.Score = 1 / (1 + math.Pow(9, -o.Evidence/o.Threshold))
+	switch {
+	case o.Evidence >= o.Threshold:
+		o.Verdict = Spam
+	case o.Evidence <= -o.Threshold:
+		o.Verdict = Ham
+	}
+	o.Reasons = reasons(f, strongest(heard), scale, common, own)
+	return o
+}
+
+// believed is the probability that is believed of a feature: what the account saw
+// itself, with the shared model's view as if it were at most so many sightings of
+// its own, and the doubt of both.
+func believed(i int, common, own *view, limit float64) (p float64, ok bool) {
+	p, n := common.probability(i)
+	if own.messages.Total() > 0 {
+		if q, m := own.probability(i); m > 0 {
+			n, m = min(n, shared), min(m, limit)
+			p, n = (n*p+m*q)/(n+m), n+m
+		}
+	}
+	return (doubt*0.5 + n*p) / (doubt + n), n > 0
+}
+
+// told is a feature that tells.
+type told struct {
+	at   int // its place in the set
+	p, w float64
+}
+
+// strongest keeps those that told most, the strongest first.
+func strongest(all []told) []told {
+	best := make([]told, 0, maxReasons+1)
+	for _, t := range all {
+		if len(best) == maxReasons && math.Abs(t.w) <= math.Abs(best[maxReasons-1].w) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, t, stronger)
+		best = slices.Insert(best, at, t)
+		best = best[:min(len(best), maxReasons)]
+	}
+	return best
+}
+
+func stronger(a, b told) int {
+	return cmp.Or(cmp.Compare(math.Abs(b.w), math.Abs(a.w)), cmp.Compare(a.at, b.at))
+}
+
+// reasons tells of features in words.
+func reasons(f Features, best []told, scale float64, common, own view) []Reason {
+	out := make([]Reason, 0, len(best))
+	for _, t := range best {
+		r := Reason{Probability: t.p, Weight: t.w * scale}
+		for _, v := range []view{common, own} {
+			if v.counts != nil {
+				r.Seen.Spam += v.counts[t.at].Spam
+				r.Seen.Ham += v.counts[t.at].Ham
+			}
+		}
+		r.Where, r.What = f.set.split(t.at)
+		out = append(out, r)
+	}
+	return out
+}
+
+// threshold is how much evidence is asked for after so much training: at every
+// size of training, about one ham in a thousand has more. What counts is the
+// kind of which less was learned.
+func threshold(trained tally.Count) float64 {
+	least := min(trained.Spam, trained.Ham)
+	if least < fewest {
+		return math.Inf(1)
+	}
+	return max(1.5, 30*math.Pow(float64(least), -0.35))
+}

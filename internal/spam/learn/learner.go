@@ -1,0 +1,145 @@
+package learn
+
+import (
+	"context"
+	"iter"
+
+	"posta/internal/spam/tally"
+)
+
+// Learner judges by what was learned, and learns. It is safe for concurrent use.
+type Learner struct{ store tally.Store }
+
+// New returns a learner over a store of tallies.
+func New(store tally.Store) *Learner { return &Learner{store: store} }
+
+// Judge tells what is known of a message for an account: by the shared model,
+// and where the account has seen a feature itself, by that. tally.Shared asks the
+// shared model alone. The error is the store's; a message that could not be
+// judged counts as unsure.
+func (l *Learner) Judge(ctx context.Context, account tally.Model, f Features) (Outcome, error) {
+	hashes := f.Hashes()
+	common, err := l.view(ctx, tally.Shared, hashes)
+	if err != nil {
+		return Outcome{Score: 0.5}, err
+	}
+	var own view
+	if account != tally.Shared {
+		if own, err = l.view(ctx, account, hashes); err != nil {
+			return Outcome{Score: 0.5}, err
+		}
+	}
+	return judge(f, common, own), nil
+}
+
+func (l *Learner) view(ctx context.Context, m tally.Model, hashes []uint64) (view, error) {
+	v := view{counts: make([]tally.Count, len(hashes))}
+	var err error
+	v.messages, err = l.store.Counts(ctx, m, hashes, v.counts)
+	return v, err
+}
+
+// Learn counts a message as spam or as ham. The order in which messages are
+// learned does not matter. Who learns one twice counts it twice.
+func (l *Learner) Learn(ctx context.Context, m tally.Model, f Features, spam bool) error {
+	return l.add(ctx, m, f, spam, 1)
+}
+
+// Unlearn takes back what Learn did with the same message and kind, exactly, as
+// long as nothing of it was pruned. A message that is moved back out of Junk is
+// unlearned as spam and learned as ham.
+func (l *Learner) Unlearn(ctx context.Context, m tally.Model, f Features, spam bool) error {
+	return l.add(ctx, m, f, spam, -1)
+}
+
+func (l *Learner) add(ctx context.Context, m tally.Model, f Features, spam bool, n int32) error {
+	b := newBatch()
+	b.add(f, spam, n)
+	return b.write(ctx, l.store, m)
+}
+
+// Reset forgets all that a model has learned.
+func (l *Learner) Reset(ctx context.Context, m tally.Model) error { return l.store.Reset(ctx, m) }
+
+// Counts is how many messages a model has learned.
+func (l *Learner) Counts(ctx context.Context, m tally.Model) (tally.Count, error) {
+	return l.store.Counts(ctx, m, nil, nil)
+}
+
+// Sample is one message of a corpus.
+type Sample struct {
+	Features Features
+	Spam     bool
+}
+
+// Import learns a corpus and returns how many messages of each kind it learned.
+// Many messages are written together, so it costs far less than Learn for each.
+// It ends at the first error, the corpus's or the store's; what was learned
+// before stays, and the count tells how much that is.
+func (l *Learner) Import(ctx context.Context, m tally.Model, corpus iter.Seq2[Sample, error]) (tally.Count, error) {
+	const together = 50_000 // features
+	var done tally.Count
+	b := newBatch()
+	flush := func() error {
+		messages := b.messages
+		if err := b.write(ctx, l.store, m); err != nil {
+			return err
+		}
+		done = done.Clamp(messages.Spam, messages.Ham)
+		b = newBatch()
+		return nil
+	}
+	for s, err := range corpus {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return done, err
+		}
+		b.add(s.Features, s.Spam, 1)
+		if len(b.features) >= together {
+			if err := flush(); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, flush()
+}
+
+// batch is changes that are written together.
+type batch struct {
+	messages tally.Delta
+	place    map[uint64]int
+	features []tally.Delta
+}
+
+func newBatch() *batch { return &batch{place: map[uint64]int{}} }
+
+func (b *batch) add(f Features, spam bool, n int32) {
+	var d tally.Delta
+	if spam {
+		d.Spam = n
+	} else {
+		d.Ham = n
+	}
+	b.messages.Spam += d.Spam
+	b.messages.Ham += d.Ham
+	for i := range f.set.list {
+		h := f.set.list[i].hash
+		at, ok := b.place[h]
+		if !ok {
+			at = len(b.features)
+			b.place[h] = at
+			b.features = append(b.features, tally.Delta{Feature: h})
+		}
+		b.features[at].Spam += d.Spam
+		b.features[at].Ham += d.Ham
+	}
+}
+
+func (b *batch) write(ctx context.Context, s tally.Store, m tally.Model) error {
+	if b.messages == (tally.Delta{}) {
+		return nil
+	}
+	return s.Add(ctx, m, b.messages, b.features)
+}
