@@ -2,6 +2,7 @@ package learn
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -205,4 +206,9 @@ func threshold(trained tally.Count) float64 {
 		return math.Inf(1)
 	}
 	return max(1.5, 30*math.Pow(float64(least), -0.35))
+}
+
+// String is a reason in one line: `subject "free money": in 12 spam, 0 ham`.
+func (r Reason) String() string {
+	return fmt.Sprintf("%s %q: in %d spam, %d ham", r.Where, r.What, r.Seen.Spam, r.Seen.Ham)
 }

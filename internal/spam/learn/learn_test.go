@@ -352,27 +352,31 @@ func FuzzExtract(f *testing.F) {
 	})
 }
 
-// A message of 12 KiB: read, features taken, judged by two models in memory.
+// A message of 12 KiB: parsed, read, features taken, and judged by two models in
+// memory; and the judging alone.
 func BenchmarkJudge(b *testing.B) {
 	l := trained(b, 300)
-	r := rand.New(rand.NewPCG(9, 9))
 	for name, spam := range map[string]bool{"html": true, "plain": false} {
-		var msg []byte
-		for n := 100; len(msg) < 12<<10; n += 50 {
-			msg = spamtest.Message(r, spam, n)
+		msg := spamtest.Sized(1, spam, 12<<10)
+		run := func(what string, f func() (Outcome, error)) {
+			b.Run(name+"/"+what, func(b *testing.B) {
+				b.SetBytes(int64(len(msg)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := f(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(msg)))
-			b.ReportAllocs()
-			for b.Loop() {
-				f, err := Read(msg)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := l.Judge(b.Context(), "ana", f); err != nil {
-					b.Fatal(err)
-				}
+		run("all", func() (Outcome, error) {
+			f, err := Read(msg)
+			if err != nil {
+				return Outcome{}, err
 			}
+			return l.Judge(b.Context(), "ana", f)
 		})
+		f := mustRead(b, msg)
+		run("judge", func() (Outcome, error) { return l.Judge(b.Context(), "ana", f) })
 	}
 }

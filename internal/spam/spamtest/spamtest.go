@@ -83,3 +83,13 @@ func unwantedMessage(r *rand.Rand, words int) []byte {
 		strings.ToUpper(pick(r, unwanted))+" "+pick(r, unwanted), pick(r, bulkers)) +
 		"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + body)
 }
+
+// Sized makes one message of at least so many octets.
+func Sized(seed uint64, spam bool, octets int) []byte {
+	r := rand.New(rand.NewPCG(seed, seed))
+	for n := octets / 10; ; n += octets / 50 {
+		if m := Message(r, spam, n); len(m) >= octets {
+			return m
+		}
+	}
+}

@@ -117,3 +117,43 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// One message's features asked of a model that is held in memory, of one that is
+// not, and learned.
+func BenchmarkCounts(b *testing.B) {
+	s := mustOpen(b, Options{SQLite: filepath.Join(b.TempDir(), "spam.db")})
+	var d []tally.Delta
+	for i := range 200_000 {
+		d = append(d, tally.Delta{Feature: uint64(i+1) * 0x9e3779b97f4a7c15, Ham: 1})
+	}
+	if err := s.Add(b.Context(), "", tally.Delta{Ham: 1}, d); err != nil {
+		b.Fatal(err)
+	}
+	const n = 1000 // a third of them known
+	features, out := make([]uint64, n), make([]tally.Count, n)
+	for i := range features {
+		features[i] = uint64(i*601+1) * 0x9e3779b97f4a7c15
+	}
+	ask := func(b *testing.B, f func() error) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := f(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.Run("cold", func(b *testing.B) {
+		ask(b, func() error { _, err := s.ask(b.Context(), "", features, out); return err })
+	})
+	for range 2 * warmAfter {
+		if _, err := s.Counts(b.Context(), "", features, out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("held", func(b *testing.B) {
+		ask(b, func() error { _, err := s.Counts(b.Context(), "", features, out); return err })
+	})
+	b.Run("learn", func(b *testing.B) {
+		ask(b, func() error { return s.Add(b.Context(), "", tally.Delta{Spam: 1}, d[:500]) })
+	})
+}

@@ -1,0 +1,191 @@
+package spam
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"posta/internal/finding"
+	"posta/internal/message"
+	"posta/internal/spam/learn"
+	"posta/internal/spam/spamtest"
+	"posta/internal/spam/tally"
+)
+
+func examine(t testing.TB, raw []byte) *Examination {
+	t.Helper()
+	e, err := Examine(bytes.NewReader(raw), message.ParseBytes(raw, message.Budget{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// A message with what phishing has fails the checks that it should, and passes the
+// others that apply.
+func TestExamine(t *testing.T) {
+	e := examine(t, []byte(strings.ReplaceAll(`From: a@example.org
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/html
+
+<p>Dear customer</p><a href="http://www.bank.example@192.0.2.1/">https://www.bank.example</a>
+<div style="display:none">`+strings.Repeat("quiet words of a novel ", 40)+`</div>
+--b
+Content-Type: application/octet-stream; name="invoice.pdf.exe"
+
+MZ
+--b--
+`, "\n", "\r\n")))
+	var set finding.Set
+	for _, f := range e.Findings {
+		set.Add(f)
+	}
+	for id, want := range map[finding.ID]finding.Outcome{
+		finding.URLAddress: fail, finding.URLUserInfo: fail, finding.URLMismatch: fail, finding.URLShortener: pass, finding.URLScript: pass,
+		finding.URLFlood: pass, finding.AttachExecutable: fail, finding.AttachDisguised: fail, finding.AttachMacro: pass,
+		finding.AttachEncrypted: pass, finding.AttachOpaque: pass, finding.ContentHidden: fail,
+	} {
+		if got := set.Outcome(id); got != want {
+			t.Errorf("%s: %v, want %v", id, got, want)
+		}
+		if f, ok := set.Find(id); ok && len(f.Evidence) < 2 {
+			t.Errorf("%s has no evidence: %+v", id, f)
+		}
+	}
+	s := Judge(&set, learn.Outcome{}, Facts{})
+	if !s.Junk(Thresholds{}) || !s.Refuse(Thresholds{}) || s.Reasons[0].Check != finding.AttachDisguised || s.Reasons[0].Detail == "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Checks do not apply to what a message has not.
+func TestNothingToSee(t *testing.T) {
+	if e := examine(t, []byte("From: a@example.org\r\n\r\nHello\r\n")); len(e.Findings) != 0 || e.Over {
+		t.Errorf("%+v", e)
+	}
+}
+
+func setOf(outcomes map[finding.ID]finding.Outcome) *finding.Set {
+	var s finding.Set
+	for id, o := range outcomes {
+		s.Add(finding.Of(id, o, "example.org", "seen", "something"))
+	}
+	return &s
+}
+
+func TestJudge(t *testing.T) {
+	good := map[finding.ID]finding.Outcome{finding.SPFFail: pass, finding.DMARCFail: pass}
+	bad := map[finding.ID]finding.Outcome{finding.SPFFail: fail, finding.DMARCFail: fail, finding.PTRMissing: fail}
+	spam := learn.Outcome{Verdict: learn.Spam, Evidence: 3, Threshold: 3}
+	sure := learn.Outcome{Verdict: learn.Spam, Evidence: 30, Threshold: 3}
+	ham := learn.Outcome{Verdict: learn.Ham, Evidence: -9, Threshold: 3}
+	for _, c := range []struct {
+		name   string
+		set    map[finding.ID]finding.Outcome
+		o      learn.Outcome
+		facts  Facts
+		points float64
+		junk   bool
+	}{
+		{"nothing known", nil, learn.Outcome{}, Facts{}, 0, false},
+		{"untrained", nil, learn.Outcome{Threshold: math.Inf(1), Score: 0.5}, Facts{}, 0, false},
+		{"well sent", good, learn.Outcome{}, Facts{}, -0.7, false},
+		{"well sent by a correspondent", good, learn.Outcome{}, Facts{Known: true}, -4.7, false},
+		{"a correspondent's name, forged", bad, learn.Outcome{}, Facts{Known: true}, 7.5, true},
+		{"learned", nil, spam, Facts{}, 6, true},
+		{"learned, well sent", good, spam, Facts{}, 5.3, true},
+		{"learned, but a correspondent", good, spam, Facts{Known: true}, 1.3, false},
+		{"learned, quite sure", nil, sure, Facts{}, 9, true},
+		{"learned as ham", nil, ham, Facts{}, -3, false},
+		{"unsure", nil, learn.Outcome{Evidence: 1.5, Threshold: 3}, Facts{}, 1.3, false},
+		{"could not verify counts for nothing", map[finding.ID]finding.Outcome{finding.SPFFail: finding.Unverified, finding.DNSBLListed: finding.Unverified}, learn.Outcome{}, Facts{}, 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Judge(setOf(c.set), c.o, c.facts)
+			if s.Points != c.points || s.Junk(Thresholds{}) != c.junk {
+				t.Errorf("%.1f, junk %v, want %.1f, %v: %+v", s.Points, s.Junk(Thresholds{}), c.points, c.junk, s.Reasons)
+			}
+			sum := 0.0
+			for _, r := range s.Reasons {
+				sum += r.Points
+			}
+			if math.Abs(sum-s.Points) > 0.01 {
+				t.Errorf("the reasons add up to %.1f, the score is %.1f", sum, s.Points)
+			}
+		})
+	}
+	if s := Judge(setOf(bad), learn.Outcome{}, Facts{}); s.Junk(Thresholds{Junk: 8}) {
+		t.Error("a threshold of 8 does not count")
+	}
+}
+
+// Every row is a check of the catalogue, once for each outcome; the text of the
+// table names all.
+func TestTable(t *testing.T) {
+	printed := PrintTable()
+	var seen []Row
+	for _, r := range Table() {
+		if _, ok := finding.Lookup(r.Check); !ok {
+			t.Errorf("%s is not in the catalogue", r.Check)
+		}
+		if (r.Outcome == fail) != (r.Points > 0) || r.Outcome != fail && r.Outcome != pass {
+			t.Errorf("%+v: fails count above zero, passes below", r)
+		}
+		key := Row{Check: r.Check, Outcome: r.Outcome}
+		if slices.Contains(seen, key) {
+			t.Errorf("%+v stands twice", r)
+		}
+		seen = append(seen, key)
+		if !strings.Contains(printed, string(r.Check)) {
+			t.Errorf("%s is not printed", r.Check)
+		}
+	}
+}
+
+// The learner's finding tells why.
+func TestLearned(t *testing.T) {
+	l := learn.New(new(tally.Memory))
+	for i, raw := range spamtest.Mail(1, 60) {
+		if err := l.Learn(context.Background(), tally.Shared, examine(t, raw).Features, i%2 == 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, raw := range spamtest.Mail(2, 3) {
+		o, err := l.Judge(t.Context(), tally.Shared, examine(t, raw).Features)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := Learned(o)
+		if want := [...]finding.Outcome{fail, pass}[i%2]; f.Outcome != want {
+			t.Errorf("message %d: %v", i, f)
+		}
+		if f.Outcome == fail && (len(f.Evidence) < 5 || !strings.Contains(f.Evidence[4].Seen, " spam, ")) {
+			t.Errorf("evidence: %v", f)
+		}
+	}
+	if f := Learned(learn.Outcome{}); f.Outcome != finding.NotApplicable {
+		t.Errorf("%v", f)
+	}
+}
+
+// All that is done for a message of 12 KiB, its tree being parsed already.
+func BenchmarkExamine(b *testing.B) {
+	for name, spam := range map[string]bool{"html": true, "plain": false} {
+		raw := spamtest.Sized(1, spam, 12<<10)
+		root := message.ParseBytes(raw, message.Budget{})
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Examine(bytes.NewReader(raw), root); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
