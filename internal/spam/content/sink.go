@@ -34,13 +34,28 @@ func (s *sink) write(b []byte) {
 			b = b[n:]
 			continue
 		}
-		n := 1
-		for n < len(b) && b[n] > ' ' && (b[n] != 0xc2 || spaceLen(b[n:]) == 0) {
-			n++
-		}
+		n := s.run(b)
 		s.word(b[:n])
 		b = b[n:]
 	}
+}
+
+// run is the length of the words at the start of b that stand a space apart, so
+// that a line is taken at once; of one word where the limit is near.
+func (s *sink) run(b []byte) int {
+	near := s.b.Len()+len(b)+1 > s.limit
+	n := 1
+	for n < len(b) {
+		switch c := b[n]; {
+		case c > ' ' && c != 0xc2:
+		case c == ' ' && !near && n+1 < len(b) && b[n+1] > ' ' && b[n+1] != 0xc2:
+		case c == 0xc2 && spaceLen(b[n:]) == 0:
+		default:
+			return n
+		}
+		n++
+	}
+	return n
 }
 
 // spaceLen is how many octets the white space at the start of b has: a control
