@@ -25,6 +25,10 @@ const (
 	// against a word of the text. Words are many and alike in newsletters, wanted
 	// or not; by where they come from one tells them apart.
 	structure = 2
+	// Of each place the strongest features count, so many of the text and so many
+	// of any other: a long text, or a field of many words that always come
+	// together, is one piece of evidence, not hundreds.
+	mostText, mostPlace = 30, 8
 	// fewest messages of each kind before anything is judged
 	fewest = 10
 	// most sightings that the shared model's view of a feature is worth against
@@ -108,26 +112,21 @@ func judge(f Features, common, own view) Outcome {
 	if math.IsInf(o.Threshold, 1) {
 		return o
 	}
-	heard := make([]told, 0, 256)
-	sum, heft := 0.0, 0.0
+	heard := make([]told, 0, f.Len())
 	limit := own.balance()
 	for i := range f.set.list {
-		p, ok := believed(i, &common, &own, limit)
-		if !ok || math.Abs(p-0.5) < telling {
-			continue
+		if p, ok := believed(i, &common, &own, limit); ok && math.Abs(p-0.5) >= telling {
+			heard = append(heard, told{i, p, math.Log(p / (1 - p))})
 		}
-		w := math.Log(p / (1 - p))
-		if f.set.list[i].inText {
-			heft++
-		} else {
-			w, heft = w*structure, heft+structure
-		}
-		sum += w
-		heard = append(heard, told{i, p, w})
 	}
+	heard, heft := weigh(f, heard)
 	o.Telling = len(heard)
 	if o.Telling == 0 {
 		return o
+	}
+	sum := 0.0
+	for _, t := range heard {
+		sum += t.w
 	}
 	scale := math.Pow(heft, -spread)
 	o.Evidence = sum * scale
@@ -138,7 +137,7 @@ func judge(f Features, common, own view) Outcome {
 	case o.Evidence <= -o.Threshold:
 		o.Verdict = Ham
 	}
-	o.Reasons = reasons(f, strongest(heard), scale, common, own)
+	o.Reasons = reasons(f, heard[:min(len(heard), maxReasons)], scale, common, own)
 	return o
 }
 
@@ -162,18 +161,60 @@ type told struct {
 	p, w float64
 }
 
-// strongest keeps those that told most, the strongest first.
-func strongest(all []told) []told {
-	best := make([]told, 0, maxReasons+1)
+// weigh keeps the strongest features of each place, the strongest first, and weighs
+// them; heft is the sum of the weights.
+func weigh(f Features, all []told) (kept []told, heft float64) {
+	text := ranking{best: make([]told, 0, mostText), weight: 1}
+	places := make(map[string]*ranking, 64)
 	for _, t := range all {
-		if len(best) == maxReasons && math.Abs(t.w) <= math.Abs(best[maxReasons-1].w) {
+		place := f.set.place(t.at)
+		if len(place) == 0 {
+			text.offer(t)
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(best, t, stronger)
-		best = slices.Insert(best, at, t)
-		best = best[:min(len(best), maxReasons)]
+		r := places[string(place)]
+		if r == nil {
+			r = &ranking{best: make([]told, 0, mostPlace), weight: structure}
+			places[string(place)] = r
+		}
+		r.offer(t)
 	}
-	return best
+	take := func(r *ranking) {
+		for _, t := range r.best {
+			t.w *= r.weight
+			kept = append(kept, t)
+			heft += r.weight
+		}
+	}
+	take(&text)
+	for _, r := range places {
+		take(r)
+	}
+	slices.SortFunc(kept, stronger)
+	return kept, heft
+}
+
+// ranking holds the strongest features of a place, in order.
+type ranking struct {
+	best   []told // its capacity is how many there may be
+	weight float64
+}
+
+// offer takes a feature; the places of those that are offered grow.
+func (r *ranking) offer(t told) {
+	n := len(r.best)
+	switch {
+	case n < cap(r.best):
+		r.best = append(r.best, t)
+	case math.Abs(t.w) <= math.Abs(r.best[n-1].w):
+		return
+	default:
+		r.best[n-1] = t
+		n--
+	}
+	for ; n > 0 && math.Abs(r.best[n-1].w) < math.Abs(t.w); n-- {
+		r.best[n], r.best[n-1] = r.best[n-1], r.best[n]
+	}
 }
 
 func stronger(a, b told) int {
@@ -205,7 +246,7 @@ func threshold(trained tally.Count) float64 {
 	if least < fewest {
 		return math.Inf(1)
 	}
-	return max(1.5, 30*math.Pow(float64(least), -0.35))
+	return max(1.5, 24*math.Pow(float64(least), -0.355))
 }
 
 // String is a reason in one line: `subject "free money": in 12 spam, 0 ham`.

@@ -20,8 +20,6 @@ type feature struct {
 	len  uint16 // of the name
 	next uint16 // of a pair, the place of its second word
 	pair bool
-	// inText: see isText
-	inText bool
 }
 
 // set is the different features of a message in the order of their appearance.
@@ -71,9 +69,8 @@ func (s *set) close(start int) int {
 	s.names = s.names[:min(len(s.names), start+maxFeature)]
 	name := s.names[start:]
 	f := feature{hash: hash(name), at: uint32(start), len: uint16(len(name))}
-	at, found := s.place(f.hash)
+	at, found := s.find(f.hash)
 	if !found && at >= 0 {
-		f.inText = isText(name)
 		s.list = append(s.list, f)
 		return at
 	}
@@ -83,15 +80,15 @@ func (s *set) close(start int) int {
 
 // pair takes the features at two places, in this order, as one.
 func (s *set) pair(a, b int) {
-	f := feature{hash: mix(s.list[a].hash*0x9e3779b97f4a7c15 + s.list[b].hash), at: uint32(a), next: uint16(b), pair: true, inText: s.list[a].inText}
-	if at, found := s.place(f.hash); !found && at >= 0 {
+	f := feature{hash: mix(s.list[a].hash*0x9e3779b97f4a7c15 + s.list[b].hash), at: uint32(a), next: uint16(b), pair: true}
+	if at, found := s.find(f.hash); !found && at >= 0 {
 		s.list = append(s.list, f)
 	}
 }
 
-// place finds where in the list a hash is, or reserves the next place for it; -1
+// find tells where in the list a hash is, or reserves the next place for it; -1
 // when the set is full.
-func (s *set) place(h uint64) (at int, found bool) {
+func (s *set) find(h uint64) (at int, found bool) {
 	mask := uint64(len(s.slots) - 1)
 	i := h & mask
 	for ; s.slots[i] != 0; i = (i + 1) & mask {
@@ -104,19 +101,6 @@ func (s *set) place(h uint64) (at int, found bool) {
 	}
 	s.slots[i] = uint16(len(s.list) + 1)
 	return len(s.list), false
-}
-
-// isText tells what is as plentiful and interchangeable as words.
-func isText(name []byte) bool {
-	i := bytes.IndexByte(name, ':')
-	if i < 0 {
-		return true
-	}
-	switch string(name[:i]) {
-	case "path", "style", "hidden":
-		return true
-	}
-	return false
 }
 
 // hash is FNV-1a with a last mixing, so that all its bits are good. Stored tallies
@@ -133,6 +117,17 @@ func mix(h uint64) uint64 {
 	h ^= h >> 32
 	h *= 0xd6e8feb86659fd93
 	return h ^ h>>32
+}
+
+// place is where a feature stood: the part of its name before the colon; empty for
+// the text. It aliases the set.
+func (s *set) place(i int) []byte {
+	f := s.list[i]
+	if f.pair {
+		return s.place(int(f.at)) // both stood in one place
+	}
+	name := s.names[f.at : f.at+uint32(f.len)]
+	return name[:max(0, bytes.IndexByte(name, ':'))]
 }
 
 // split gives the name of a feature as a place and what was there.
