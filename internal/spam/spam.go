@@ -3,9 +3,11 @@
 //
 // The way through it:
 //
-//	e, err := spam.Examine(r, root)            // reads the message once: links, files, features, findings
+//	e, err := spam.Examine(r, root)     // reads the message once: links, files, features, findings
 //	o, err := learner.Judge(ctx, account, e.Features)
-//	s := spam.Judge(&set, o, spam.Facts{Known: true}) // set has e.Findings and those of SPF, DKIM …
+//	facts := e.Facts                    // the caller adds Known and History
+//	s := spam.Judge(&set, o, facts)     // set has e.Findings and those of SPF, DKIM and the others
+//	for _, f := range s.Findings(junk, high) { set.Add(f) } // spam.score and spam.high
 //
 // The parts are packages of their own that anyone could use: content (text as the
 // reader sees it), links, attach, learn (with tally, its store). Nothing here waits
@@ -16,10 +18,9 @@
 package spam
 
 import (
-	"fmt"
 	"io"
+	"slices"
 	"strconv"
-	"strings"
 
 	"posta/internal/finding"
 	"posta/internal/message"
@@ -34,7 +35,8 @@ type Examination struct {
 	Features learn.Features    // for the learner
 	Links    links.Report      // its Domains and IPs are for blocklists
 	Files    attach.Report     //
-	Findings []finding.Finding // pass and fail of the checks of content that apply
+	Findings []finding.Finding // outcomes of the checks of content that apply
+	Facts    Facts             // what counts in the score and is no check: shorteners, hidden text
 	Over     bool              // something was left out: over budget
 }
 
@@ -49,8 +51,9 @@ func Examine(r io.ReaderAt, root *message.Part) (*Examination, error) {
 	e := &Examination{Features: learn.Extract(c), Links: links.Inspect(c), Over: c.Over}
 	e.Files, err = attach.Inspect(r, c, attach.Budget{})
 	e.Findings = append(linkFindings(c, e.Links), fileFindings(e.Files)...)
-	if f, ok := hiddenText(c); ok {
-		e.Findings = append(e.Findings, f)
+	e.Facts = Facts{
+		Shortener: slices.ContainsFunc(e.Links.Hits, func(h links.Hit) bool { return h.Rule == links.Shortener }),
+		Hidden:    mostlyHidden(c),
 	}
 	return e, err
 }
@@ -61,15 +64,15 @@ var (
 		rule links.Rule
 		id   finding.ID
 	}{
-		{links.Address, finding.URLAddress}, {links.UserInfo, finding.URLUserInfo}, {links.Script, finding.URLScript},
-		{links.Shortener, finding.URLShortener}, {links.Mismatch, finding.URLMismatch}, {links.Flood, finding.URLFlood},
+		{links.Address, finding.URLAddress}, {links.UserInfo, finding.URLCredential}, {links.Script, finding.URLScript},
+		{links.Mismatch, finding.URLMismatch}, {links.Flood, finding.URLMany},
 	}
 	ofFiles = []struct {
 		rule attach.Rule
 		id   finding.ID
 	}{
-		{attach.Executable, finding.AttachExecutable}, {attach.Disguised, finding.AttachDisguised}, {attach.Macro, finding.AttachMacro},
-		{attach.Encrypted, finding.AttachEncrypted}, {attach.Opaque, finding.AttachOpaque},
+		{attach.Executable, finding.ContentExecutable}, {attach.Disguised, finding.ContentName}, {attach.Macro, finding.ContentMacro},
+		{attach.Encrypted, finding.ContentEncrypted}, {attach.Opaque, finding.ContentArchive},
 	}
 )
 
@@ -91,7 +94,8 @@ func linkFindings(c *content.Content, r links.Report) []finding.Finding {
 	return out
 }
 
-// fileFindings are the findings of files; a message without any has none.
+// fileFindings are the findings of files; a message without any has none. Of a file
+// that nobody looked into nothing could be verified.
 func fileFindings(r attach.Report) []finding.Finding {
 	if r.Files == 0 && len(r.Hits) == 0 {
 		return nil
@@ -102,6 +106,10 @@ func fileFindings(r attach.Report) []finding.Finding {
 		for _, h := range r.Hits {
 			if h.Rule == o.rule {
 				f = failed(o.id, "file", h.Count, h.Seen)
+			}
+			if h.Rule == attach.Unopened && o.rule == attach.Opaque && f.Outcome == finding.Pass {
+				f = failed(o.id, "file", h.Count, h.Seen)
+				f.Outcome = finding.Unverified
 			}
 		}
 		out = append(out, f)
@@ -117,32 +125,9 @@ func failed(id finding.ID, what string, count int, seen []string) finding.Findin
 	return f
 }
 
-// hiddenText judges text that HTML hides: a preview line is common and short.
-func hiddenText(c *content.Content) (finding.Finding, bool) {
+// mostlyHidden tells whether HTML hides more text than it shows: a preview line is
+// common and short.
+func mostlyHidden(c *content.Content) bool {
 	const preview = 400
-	if c.Markup.Parts == 0 {
-		return finding.Finding{}, false
-	}
-	if len(c.Hidden) <= preview || len(c.Hidden) <= len(c.Text) {
-		return finding.Of(finding.ContentHidden, finding.Pass, ""), true
-	}
-	return finding.Of(finding.ContentHidden, finding.Fail, "", "octets hidden", strconv.Itoa(len(c.Hidden)),
-		"octets shown", strconv.Itoa(len(c.Text)), "hidden", strings.ToValidUTF8(c.Hidden[:min(len(c.Hidden), 80)], "")+"…"), true
-}
-
-// Learned is the learner's outcome as a finding: a fail is what it calls spam, with
-// the features that told most. One that is unsure does not apply.
-func Learned(o learn.Outcome) finding.Finding {
-	outcome := [...]finding.Outcome{learn.Unsure: finding.NotApplicable, learn.Spam: finding.Fail, learn.Ham: finding.Pass}[o.Verdict]
-	f := finding.Of(finding.ContentLearned, outcome, "")
-	if outcome != finding.Fail {
-		return f
-	}
-	f.Evidence = append(f.Evidence,
-		finding.Fact{What: "evidence", Seen: fmt.Sprintf("%.1f, of %.1f that are asked for", o.Evidence, o.Threshold)},
-		finding.Fact{What: "learned", Seen: fmt.Sprintf("%d spam, %d ham", o.Trained.Spam, o.Trained.Ham)})
-	for _, r := range o.Reasons[:min(len(o.Reasons), 8)] {
-		f.Evidence = append(f.Evidence, finding.Fact{What: r.Where, Seen: r.String()})
-	}
-	return f
+	return len(c.Hidden) > preview && len(c.Hidden) > len(c.Text)
 }

@@ -2,7 +2,6 @@ package spam
 
 import (
 	"bytes"
-	"context"
 	"math"
 	"slices"
 	"strings"
@@ -46,9 +45,9 @@ MZ
 		set.Add(f)
 	}
 	for id, want := range map[finding.ID]finding.Outcome{
-		finding.URLAddress: fail, finding.URLUserInfo: fail, finding.URLMismatch: fail, finding.URLShortener: pass, finding.URLScript: pass,
-		finding.URLFlood: pass, finding.AttachExecutable: fail, finding.AttachDisguised: fail, finding.AttachMacro: pass,
-		finding.AttachEncrypted: pass, finding.AttachOpaque: pass, finding.ContentHidden: fail,
+		finding.URLAddress: fail, finding.URLCredential: fail, finding.URLMismatch: fail, finding.URLScript: pass,
+		finding.URLMany: pass, finding.ContentExecutable: fail, finding.ContentName: fail, finding.ContentMacro: pass,
+		finding.ContentEncrypted: pass, finding.ContentArchive: pass,
 	} {
 		if got := set.Outcome(id); got != want {
 			t.Errorf("%s: %v, want %v", id, got, want)
@@ -57,9 +56,12 @@ MZ
 			t.Errorf("%s has no evidence: %+v", id, f)
 		}
 	}
-	s := Judge(&set, learn.Outcome{}, Facts{})
-	if !s.Junk(Thresholds{}) || !s.Refuse(Thresholds{}) || s.Reasons[0].Check != finding.AttachDisguised || s.Reasons[0].Detail == "" {
-		t.Errorf("%+v", s)
+	s := Judge(&set, learn.Outcome{}, e.Facts)
+	if f := s.Findings(5, 12); f[0].Outcome != fail || f[1].Outcome != fail || len(f[0].Evidence) < 5 || f[0].Evidence[1].What != "content.executable" {
+		t.Errorf("%+v: %v", s, f)
+	}
+	if !e.Facts.Hidden || e.Facts.Shortener {
+		t.Errorf("facts: %+v", e.Facts)
 	}
 }
 
@@ -107,8 +109,9 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := Judge(setOf(c.set), c.o, c.facts)
-			if s.Points != c.points || s.Junk(Thresholds{}) != c.junk {
-				t.Errorf("%.1f, junk %v, want %.1f, %v: %+v", s.Points, s.Junk(Thresholds{}), c.points, c.junk, s.Reasons)
+			junk := s.Findings(5, 12)[0].Outcome == fail
+			if s.Points != c.points || junk != c.junk {
+				t.Errorf("%.1f, junk %v, want %.1f, %v: %+v", s.Points, junk, c.points, c.junk, s.Reasons)
 			}
 			sum := 0.0
 			for _, r := range s.Reasons {
@@ -119,15 +122,15 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
-	if s := Judge(setOf(bad), learn.Outcome{}, Facts{}); s.Junk(Thresholds{Junk: 8}) {
-		t.Error("a threshold of 8 does not count")
+	if f := Judge(setOf(bad), learn.Outcome{}, Facts{}).Findings(8, 12); f[0].Outcome != pass || f[1].Outcome != pass {
+		t.Errorf("with a threshold of 8: %v", f)
 	}
 }
 
 // Every row is a check of the catalogue, once for each outcome; the text of the
 // table names all.
 func TestTable(t *testing.T) {
-	printed := PrintTable()
+	printed := PrintTable("es")
 	var seen []Row
 	for _, r := range Table() {
 		if _, ok := finding.Lookup(r.Check); !ok {
@@ -147,29 +150,63 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// The learner's finding tells why.
+// Both languages have a text for each fact, and a reason is a sentence.
+func TestTexts(t *testing.T) {
+	all, err := loadTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lang, m := range all {
+		for _, fact := range []string{Learned, Unsure, Known, History, Shortener, Hidden} {
+			if m[fact] == "" {
+				t.Errorf("%s: %s has no text", lang, fact)
+			}
+		}
+		if len(m) != 6 {
+			t.Errorf("%s: %d texts", lang, len(m))
+		}
+	}
+	r := Reason{Check: finding.SPFFail, Points: 2.5, Detail: "x"}
+	if got, want := r.Text("es"), "+2.5 "+finding.TextOf(finding.SPFFail, "es").Title+" (x)"; got != want {
+		t.Errorf("%s", got)
+	}
+	if got := (Reason{Fact: Known, Points: -4}).Text("fr"); got != "-4.0 "+all["en"][Known] {
+		t.Errorf("%s", got)
+	}
+}
+
+// From mail to a score: what was learned tells, in words, why.
 func TestLearned(t *testing.T) {
 	l := learn.New(new(tally.Memory))
-	for i, raw := range spamtest.Mail(1, 60) {
-		if err := l.Learn(context.Background(), tally.Shared, examine(t, raw).Features, i%2 == 0); err != nil {
+	for i, raw := range spamtest.Mail(1, 200) {
+		if err := l.Learn(t.Context(), tally.Shared, examine(t, raw).Features, i%2 == 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i, raw := range spamtest.Mail(2, 3) {
-		o, err := l.Judge(t.Context(), tally.Shared, examine(t, raw).Features)
+		e := examine(t, raw)
+		o, err := l.Judge(t.Context(), tally.Shared, e.Features)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := Learned(o)
-		if want := [...]finding.Outcome{fail, pass}[i%2]; f.Outcome != want {
-			t.Errorf("message %d: %v", i, f)
+		s := Judge(setOf(nil), o, e.Facts)
+		if junk := s.Findings(5, 12)[0].Outcome == fail; junk != (i%2 == 0) {
+			t.Errorf("message %d: %+v", i, s)
 		}
-		if f.Outcome == fail && (len(f.Evidence) < 5 || !strings.Contains(f.Evidence[4].Seen, " spam, ")) {
-			t.Errorf("evidence: %v", f)
+		if len(s.Reasons) == 0 || s.Reasons[0].Fact != Learned || !strings.Contains(s.Reasons[0].Detail, " spam, ") {
+			t.Errorf("message %d: %+v", i, s.Reasons)
 		}
 	}
-	if f := Learned(learn.Outcome{}); f.Outcome != finding.NotApplicable {
-		t.Errorf("%v", f)
+}
+
+// A file that is not looked into could not be verified; a bomb fails.
+func TestUnopened(t *testing.T) {
+	for data, want := range map[string]finding.Outcome{"7z\xbc\xaf\x27\x1c": finding.Unverified, "PK\x03\x04 broken": fail} {
+		e := examine(t, []byte("Content-Type: application/octet-stream; name=a\r\n\r\n"+data))
+		i := slices.IndexFunc(e.Findings, func(f finding.Finding) bool { return f.Check == finding.ContentArchive })
+		if i < 0 || e.Findings[i].Outcome != want {
+			t.Errorf("%q: %v", data, e.Findings)
+		}
 	}
 }
 

@@ -7,8 +7,8 @@
 // opening them. It runs nothing and trusts no type or size that is declared.
 //
 // Limits: Budget, for all files of the message together. What lies beyond is the
-// finding [Opaque], and the message is judged by what was seen. Macros are found by
-// where office programs keep them; whether they do harm is not judged.
+// finding [Opaque] or [Unopened], and the message is judged by what was seen. Macros
+// are found by where office programs keep them; whether they do harm is not judged.
 package attach
 
 import (
@@ -32,7 +32,8 @@ const (
 	Disguised  Rule = "disguised"  // a name that deceives about what the file is
 	Macro      Rule = "macro"      // an office document with macros
 	Encrypted  Rule = "encrypted"  // nobody but the recipient can look into it
-	Opaque     Rule = "opaque"     // it could not be looked into: a format that is not opened, or over budget
+	Opaque     Rule = "opaque"     // an archive made to resist: nested too deep, unpacking to too much, broken
+	Unopened   Rule = "unopened"   // it was not looked into: a format that is not opened, or too large
 )
 
 // Budget bounds what looking into the files of one message may cost. A zero field
@@ -87,7 +88,7 @@ func Inspect(r io.ReaderAt, c *content.Content, b Budget) (Report, error) {
 			break
 		}
 	}
-	order := []Rule{Executable, Disguised, Macro, Encrypted, Opaque}
+	order := []Rule{Executable, Disguised, Macro, Encrypted, Opaque, Unopened}
 	slices.SortFunc(s.report.Hits, func(a, b Hit) int { return slices.Index(order, a.Rule) - slices.Index(order, b.Rule) })
 	return s.report, err
 }
@@ -130,14 +131,14 @@ var errSpent = errors.New("attach: over budget")
 func (s *search) part(r io.ReaderAt, p *message.Part, name string) error {
 	body, err := message.Open(r, p)
 	if err != nil { // an encoding that nobody knows
-		s.hit(Opaque, &file{path: shown(name)}, "transfer encoding "+clip(p.Encoding, 40))
+		s.hit(Unopened, &file{path: shown(name)}, "transfer encoding "+clip(p.Encoding, 40))
 		return nil
 	}
 	src := &source{r: body}
 	f := file{path: shown(name), name: name}
 	err = s.look(src, &f)
 	if errors.Is(err, errSpent) {
-		s.hit(Opaque, &f, "not looked into: over the budget of this message")
+		s.hit(Unopened, &f, "not looked into: over the budget of this message")
 		return nil
 	}
 	if src.err != nil {
@@ -206,7 +207,7 @@ func (s *search) byKind(f *file, k kind) {
 		if encryptedRAR(f.data) {
 			s.hit(Encrypted, f, k.name)
 		} else {
-			s.hit(Opaque, f, k.name)
+			s.hit(Unopened, f, k.name)
 		}
 	}
 }
@@ -215,7 +216,7 @@ func (s *search) byKind(f *file, k kind) {
 func (s *search) enter(f *file) bool {
 	if s.entries--; s.entries < 0 {
 		if s.entries == -1 {
-			s.hit(Opaque, f, fmt.Sprintf("more than %d entries", s.b.Entries))
+			s.hit(Unopened, f, fmt.Sprintf("more than %d entries", s.b.Entries))
 		}
 		return false
 	}

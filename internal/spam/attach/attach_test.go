@@ -193,10 +193,10 @@ func TestInspect(t *testing.T) {
 		{"encrypted zip", entry{"a.zip", encrypted(zipOf(t, entry{"b.exe", "x"}, entry{"c.txt", "x"}))}, "executable 1 [a.zip / b.exe: .exe] encrypted 1 [a.zip: 2 encrypted entries]"},
 		{"a program before the zip", entry{"a.zip", exe + zipOf(t, entry{"b.txt", "x"})}, "executable 1 [a.zip: Windows program] disguised 1 [a.zip: Windows program that is called .zip]"},
 		{"a zip without end", entry{"a.zip", zipOf(t, entry{"b.exe", "x"})[:50]}, "opaque 1 [a.zip: zip without a readable directory]"},
-		{"rar", entry{"a.rar", "Rar!\x1a\x07\x00" + strings.Repeat("\x00", 30)}, "opaque 1 [a.rar: rar archive]"},
+		{"rar", entry{"a.rar", "Rar!\x1a\x07\x00" + strings.Repeat("\x00", 30)}, "unopened 1 [a.rar: rar archive]"},
 		{"encrypted rar 4", entry{"a.rar", "Rar!\x1a\x07\x00\x00\x00\x73\x80\x00\x0d\x00" + strings.Repeat("\x00", 30)}, "encrypted 1 [a.rar: rar archive]"},
 		{"encrypted rar 5", entry{"a.rar", "Rar!\x1a\x07\x01\x00\x00\x00\x00\x00\x21\x04" + strings.Repeat("\x00", 30)}, "encrypted 1 [a.rar: rar archive]"},
-		{"7z", entry{"a.7z", "7z\xbc\xaf\x27\x1c" + strings.Repeat("\x00", 30)}, "opaque 1 [a.7z: 7z archive]"},
+		{"7z", entry{"a.7z", "7z\xbc\xaf\x27\x1c" + strings.Repeat("\x00", 30)}, "unopened 1 [a.7z: 7z archive]"},
 		{"gzip that is none", entry{"a.gz", "\x1f\x8b\x08 nothing"}, ""},
 		{"bzip2", entry{"a.bz2", unbase64(t, "QlpoOTFBWSZTWb7i93sAAAfOAEAAARBCAkAQIAAhKDJoQwIjwdgKds8XckU4UJC+4vd7")}, "executable 1 [a.bz2 / a: Windows program]"},
 	} {
@@ -257,7 +257,7 @@ func TestBombs(t *testing.T) {
 // When the octets are spent, what follows is told, and the mail is judged.
 func TestSpent(t *testing.T) {
 	r := inspect(t, Budget{Bytes: 4096}, entry{"a.bin", strings.Repeat("x", 10_000)}, entry{"b.exe", "x"})
-	if got := text(r); got != "opaque 1 [b.exe: not looked into: over the budget of this message]" {
+	if got := text(r); got != "unopened 1 [b.exe: not looked into: over the budget of this message]" {
 		t.Error(got)
 	}
 }

@@ -27,7 +27,7 @@ func (s *search) ole(f *file) {
 		}
 	}
 	if f.cut {
-		s.hit(Opaque, f, "larger than is looked into")
+		s.hit(Unopened, f, "larger than is looked into")
 	}
 }
 

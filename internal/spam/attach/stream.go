@@ -61,7 +61,10 @@ func (s *search) tar(f *file) error {
 	for {
 		h, err := r.Next()
 		if err != nil {
-			if err != io.EOF || f.cut {
+			switch {
+			case f.cut:
+				s.hit(Unopened, f, "larger than is looked into")
+			case err != io.EOF:
 				s.hit(Opaque, f, "tar that breaks off")
 			}
 			return nil

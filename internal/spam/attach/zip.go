@@ -30,7 +30,11 @@ func (s *search) zip(f *file) error {
 		return nil
 	}
 	directory, base, ok := zipDirectory(f.data)
-	if !ok {
+	switch {
+	case !ok && f.cut:
+		s.hit(Unopened, f, "larger than is looked into")
+		return nil
+	case !ok:
 		s.hit(Opaque, f, "zip without a readable directory")
 		return nil
 	}
@@ -97,7 +101,7 @@ func (s *search) zipFile(f, in *file, base int, e zipEntry) error {
 		return s.look(flate.NewReader(bytes.NewReader(data)), in)
 	}
 	s.byName(in, kind{})
-	s.hit(Opaque, in, fmt.Sprintf("compression method %d", e.method))
+	s.hit(Unopened, in, fmt.Sprintf("compression method %d", e.method))
 	return nil
 }
 
