@@ -42,13 +42,13 @@ var world = resolver.Static{
 // house is an intake over a real store and packs in memory.
 type house struct {
 	*Intake
-	t     *testing.T
+	t     testing.TB
 	store store.Store
 	blobs blob.Store
 	ids   map[string]mailbox.AccountID
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	st, err := sqlstore.Open(t.Context(), sqlstore.Options{Dir: t.TempDir()})
 	if err != nil {
@@ -161,7 +161,7 @@ func chunks(s string, n int) func(yield func(string) bool) {
 	}
 }
 
-func address(t *testing.T, s string) addr.Address {
+func address(t testing.TB, s string) addr.Address {
 	t.Helper()
 	a, err := addr.ParseAddress(s)
 	if err != nil {
