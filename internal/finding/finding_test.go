@@ -207,6 +207,25 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// A pass with a note is a pass, and its evidence is kept; it hides no failure.
+func TestNote(t *testing.T) {
+	var s Set
+	s.Note(Of(DMARCFail, Fail, "example.org", "not counted", "a trusted forwarder"))
+	if got := s.Outcome(DMARCFail); got != Pass {
+		t.Errorf("noted: %v", got)
+	}
+	if f, ok := s.Find(DMARCFail); ok {
+		t.Errorf("found as a failure: %v", f)
+	}
+	if len(s.Others) != 1 || s.Others[0].Outcome != Pass || len(s.Others[0].Evidence) != 1 {
+		t.Errorf("kept: %v", s.Others)
+	}
+	s.Add(Of(DMARCFail, Fail, "example.net"))
+	if f, ok := s.Find(DMARCFail); s.Outcome(DMARCFail) != Fail || !ok || f.Subject != "example.net" {
+		t.Errorf("after a failure: %v, %v", s.Outcome(DMARCFail), f)
+	}
+}
+
 // A record of the time when the bitset had two words reads as it did then, and
 // what is written today is read again.
 func TestOldRecordsDecode(t *testing.T) {

@@ -12,7 +12,9 @@ const MaxChecks = 64 * setWords
 // zero Set is empty and ready. It is not safe for concurrent use.
 type Set struct {
 	Passed [setWords]uint64 `json:"passed"`
-	Others []Finding        `json:"others,omitempty"` // Fail and Unverified, in the order they were found
+	// Others are Fail and Unverified, and passes with something to tell (Note), in the
+	// order they were found.
+	Others []Finding `json:"others,omitempty"`
 }
 
 // Add records a finding. A second finding on the same check and subject replaces
@@ -28,6 +30,14 @@ func (s *Set) Add(f Finding) {
 	}
 }
 
+// Note records a pass whose evidence is worth keeping: what would have failed the
+// check, and why it does not count. It weighs no more than any pass.
+func (s *Set) Note(f Finding) {
+	f.Outcome = Pass
+	s.Add(f)
+	s.Others = append(s.Others, f)
+}
+
 // Outcome is the worst outcome of a check in the set: Fail before Unverified
 // before Pass.
 func (s *Set) Outcome(id ID) Outcome {
@@ -37,10 +47,12 @@ func (s *Set) Outcome(id ID) Outcome {
 	}
 	for _, f := range s.Others {
 		if f.Check == id {
-			if f.Outcome == Fail {
+			switch f.Outcome {
+			case Fail:
 				return Fail
+			case Unverified:
+				out = Unverified
 			}
-			out = Unverified
 		}
 	}
 	return out
@@ -49,7 +61,7 @@ func (s *Set) Outcome(id ID) Outcome {
 // Find returns the first finding of a check that is not a pass.
 func (s *Set) Find(id ID) (Finding, bool) {
 	for _, f := range s.Others {
-		if f.Check == id {
+		if f.Check == id && f.Outcome != Pass {
 			return f, true
 		}
 	}
