@@ -67,4 +67,5 @@ func GuideOf(key, lang string) Guide {
 var sameAs = map[string]string{
 	"spf.lookups": "spf.invalid", "spf.multiple": "spf.invalid",
 	"dkim.key": "dkim.fail", "dkim.expired": "dkim.fail", "dkim.sha1": "dkim.fail",
+	"dkim.length": "dkim.fail", "dkim.clock": "dkim.fail",
 }

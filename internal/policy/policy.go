@@ -99,6 +99,7 @@ type Policy struct {
 	Spam       Spam
 	Quarantine Quarantine
 	Accounts   Accounts
+	Sealers    Sealers
 }
 
 // Changes are a level and single steps that differ from it.

@@ -108,6 +108,8 @@ var rules = [...]Rule{
 	row(finding.DKIMKey, fine, fine, hold, hold),
 	row(finding.DKIMExpired, fine, fine, hold, hold),
 	row(finding.DKIMSHA1, fine, fine, hold, hold),
+	row(finding.DKIMLength, fine, fine, hold, hold),
+	row(finding.DKIMClock, fine, fine, hold, hold),
 	row(finding.DMARCMissing, fine, fine, hold, hold),
 	row(finding.DMARCInvalid, fine, fine, junk, fine),
 	row(finding.HeaderDuplicate, fine, fine, junk, fine),

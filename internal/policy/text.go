@@ -21,6 +21,7 @@ import (
 // A policy is written as TOML. What is left out is as shipped:
 //
 //	level = "strict"
+//	trusted_sealers = ["lists.example.org"]
 //
 //	[rules]
 //	"ptr.missing" = "junk"
@@ -61,9 +62,10 @@ func (p Problem) Error() string { return p.Key + ": " + p.What }
 
 // file is the text's shape.
 type file struct {
-	Level string         `toml:"level,omitempty"`
-	Rules map[string]any `toml:"rules,omitempty"`
-	Spam  struct {
+	Level   string         `toml:"level,omitempty"`
+	Sealers []string       `toml:"trusted_sealers,omitempty"`
+	Rules   map[string]any `toml:"rules,omitempty"`
+	Spam    struct {
 		Junk float64 `toml:"junk,omitempty"`
 		High float64 `toml:"high,omitempty"`
 	} `toml:"spam,omitempty"`
@@ -97,7 +99,7 @@ func Parse(text string) (*Policy, error) {
 		return nil, syntax(err)
 	}
 	r := &reader{}
-	p := &Policy{Changes: r.changes("", f.Level, f.Rules, Strict)}
+	p := &Policy{Changes: r.changes("", f.Level, f.Rules, Strict), Sealers: r.sealers(f.Sealers)}
 	p.Spam = Spam{r.points("spam.junk", f.Spam.Junk), r.points("spam.high", f.Spam.High)}
 	if p.Spam.HighAt() < p.Spam.JunkAt() {
 		r.wrong("spam.high", "less than spam.junk (%g): set it to at least that", p.Spam.JunkAt())
@@ -122,7 +124,7 @@ func syntax(err error) error {
 	if errors.As(err, &s) {
 		var all []error
 		for _, e := range s.Errors {
-			all = append(all, Problem{strings.Join(e.Key(), "."), "no such key; there are level, rules, spam, quarantine, accounts, exception"})
+			all = append(all, Problem{strings.Join(e.Key(), "."), "no such key; there are level, trusted_sealers, rules, spam, quarantine, accounts, exception"})
 		}
 		return errors.Join(all...)
 	}
@@ -244,6 +246,26 @@ func (r *reader) step(key, text string, unverified bool) Step {
 	return st
 }
 
+// sealers reads domains in any form.
+func (r *reader) sealers(names []string) Sealers {
+	const key = "trusted_sealers"
+	if len(names) > MaxSealers {
+		r.wrong(key, "%d domains, more than %d", len(names), MaxSealers)
+		return nil
+	}
+	var out Sealers
+	for _, n := range names {
+		d, err := addr.ParseDomain(n)
+		if err != nil {
+			r.wrong(key, "%q is no domain; write what stands in d= of the forwarder's ARC-Seal, such as \"lists.example.org\"", n)
+			continue
+		}
+		out = append(out, string(d))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 func (r *reader) points(key string, v float64) float64 {
 	if v < 0 || v > 1000 {
 		r.wrong(key, "%g is out of range; 0 (the default) to 1000", v)
@@ -336,7 +358,7 @@ func (s Step) String() string {
 
 // String writes the policy as Parse reads it.
 func (p *Policy) String() string {
-	f := file{Level: p.Level.String(), Rules: p.Steps.text()}
+	f := file{Level: p.Level.String(), Sealers: p.Sealers, Rules: p.Steps.text()}
 	f.Spam.Junk, f.Spam.High = p.Spam.Junk, p.Spam.High
 	q := p.Quarantine
 	f.Quarantine.Digest, f.Quarantine.Overdue, f.Quarantine.Keep = ageText(q.Digest), ageText(q.Overdue), ageText(q.Keep)

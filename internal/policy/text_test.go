@@ -10,6 +10,7 @@ import (
 )
 
 const whole = `level = 'paranoid'
+trusted_sealers = ['lists.example.org', 'xn--lista-0ta.example']
 
 [rules]
 'dkim.missing' = {own-server = 'quarantine', big-provider = 'accept'}
@@ -53,10 +54,29 @@ func TestTextRoundTrip(t *testing.T) {
 	}
 }
 
+// Sealers are trusted by the name that stands in d=, in any form, and by no other.
+func TestTrustedSealers(t *testing.T) {
+	p, err := Parse(`trusted_sealers = ["LISTS.example.org", "lista-ñ.example", "lists.example.org"]`)
+	if err != nil || len(p.Sealers) != 2 {
+		t.Fatal(p, err)
+	}
+	for domain, want := range map[string]bool{
+		"lists.example.org": true, "xn--lista--1wa.example": true, "example.org": false, "x.lists.example.org": false, "": false,
+	} {
+		if got := p.Sealers.Trusts(domain); got != want {
+			t.Errorf("%q: %v, in %q", domain, got, p.Sealers)
+		}
+	}
+	if new(Policy).Sealers.Trusts("lists.example.org") {
+		t.Error("somebody is trusted by default")
+	}
+}
+
 // Everything that is wrong is told at once, by its key, with the mend.
 func TestTextProblems(t *testing.T) {
 	_, err := Parse(`
 level = "stern"
+trusted_sealers = ["lists.example.org", "Ana@example.org"]
 [rules]
 "ptr.mising" = "junk"
 "ptr.missing" = "jnuk"
@@ -80,6 +100,7 @@ level = "lenient"
 	}
 	for _, want := range []string{
 		`level: "stern" is no level; there are lenient, strict, paranoid, guia`,
+		`trusted_sealers: "Ana@example.org" is no domain; write what stands in d=`,
 		`rules.ptr.mising: no such check; did you mean "ptr.missing"?`,
 		`rules.ptr.missing: "jnuk" is no step`,
 		`rules.header.date: this check has no row`,

@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Spam says from which score on a message counts as spam. The score is the sum of
 // the points of its findings and of what the learner makes of its text (package
@@ -34,6 +37,20 @@ type Quarantine struct {
 type Accounts struct {
 	PasswordDays   int // a password older than this is to be changed before the next login; 0 is never
 	MessagesPerDay int // an account may send; 0 is no limit
+}
+
+// Sealers are the domains whose word the administrator takes, when they forwarded a
+// message and sealed it (ARC, RFC 8617 §7.2): A-labels in lower case, sorted, each once.
+// A subdomain is another domain.
+type Sealers []string
+
+// MaxSealers bounds them.
+const MaxSealers = 1000
+
+// Trusts reports whether a sealer's domain, in A-labels in lower case, is one of them.
+func (s Sealers) Trusts(domain string) bool {
+	_, found := slices.BinarySearch(s, domain)
+	return found
 }
 
 const day = 24 * time.Hour
