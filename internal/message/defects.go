@@ -64,6 +64,24 @@ func (d Defects) Names() iter.Seq[string] {
 // once lists the fields that RFC 5322 §3.6 allows at most once.
 var once = [...]string{"from", "date", "message-id", "subject", "to", "cc", "bcc", "reply-to", "sender", "in-reply-to", "references"}
 
+// Repeated lists the fields, in lower case, that stand more often in a header than RFC
+// 5322 §3.6 allows: those that Inspect calls duplicate.
+func Repeated(h Header) []string {
+	var count [len(once)]int
+	var out []string
+	for f := range h.Fields() {
+		for i, name := range once {
+			if f.Is(name) {
+				if count[i]++; count[i] == 2 {
+					out = append(out, name)
+				}
+				break
+			}
+		}
+	}
+	return out
+}
+
 // maxLineOctets: RFC 5322 §2.1.1, without the line ending.
 const maxLineOctets = 998
 

@@ -98,6 +98,16 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+func TestRepeated(t *testing.T) {
+	h := Header("Subject: a\r\nTo: x\r\nX: 1\r\nX: 2\r\nsubject: b\r\nTO: y\r\nto: z\r\nReceived: a\r\nReceived: b\r\n\r\nCc: x\r\nCc: y\r\n")
+	if got := Repeated(h); !slices.Equal(got, []string{"subject", "to"}) {
+		t.Errorf("got %q", got)
+	}
+	if got := Repeated(Header("Subject: a\r\n\r\n")); got != nil {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestMessageIDs(t *testing.T) {
 	t.Parallel()
 	got := slices.Collect(MessageIDs("<a@b> junk <c\r\n d@e><> <f@g> <open"))
