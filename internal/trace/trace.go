@@ -61,6 +61,8 @@ type Record struct {
 	Reply     string      `json:"reply,omitempty"`  // what the client read at the end
 	Level     string      `json:"level,omitempty"`  // of policy
 	Asked     string      `json:"asked,omitempty"`  // what the From domain's DMARC record asks for, when dmarc.fail holds
+	// Override tells why what it asks for was not done; nil: it was, or nothing was asked.
+	Override *Override `json:"override,omitempty"`
 	// Greylisted is set when a policy that greylists this found the sender known.
 	Greylisted bool        `json:"greylisted,omitempty"`
 	Findings   finding.Set `json:"findings"`
@@ -69,6 +71,17 @@ type Record struct {
 	// them only this, the check as a finding and At, the moment of the first, are known.
 	Merged *Merged `json:"merged,omitempty"`
 }
+
+// Override is why the policy of a DMARC record was not followed, as aggregate
+// reports tell it (RFC 9990, PolicyOverrideReason).
+type Override struct {
+	Type    string `json:"type"`
+	Comment string `json:"comment,omitempty"` // in English
+}
+
+// TrustedForwarder is the Type of an override by the word of a sealer whom the
+// administrator trusts.
+const TrustedForwarder = "trusted_forwarder"
 
 // Merged tells what a record of stage AtMerged stands for.
 type Merged struct {
