@@ -27,6 +27,9 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	began := in.cfg.Now()
 	defer func() { in.counts.timed(began, in.cfg.Now()) }()
 	f, err := k.read(ctx)
+	if errors.Is(err, errHeader) {
+		return k.answer(k.headerRefused())
+	}
 	if err != nil {
 		in.cfg.Log.ErrorContext(ctx, "message not read back", "id", e.ID.String(), "err", err)
 		return k.answer(in.storeReply(e.ID, err))
@@ -332,7 +335,7 @@ func (k *sink) record(f *facts, set *finding.Set, sum [32]byte, verdicts []mail.
 	r.Author, r.Subject = f.author, f.tree.Envelope.Subject
 	r.MessageID = f.tree.Envelope.MessageID
 	r.Size, r.SHA256 = k.spool.size, hex.EncodeToString(sum[:])
-	r.Findings = *set
+	r.Findings, r.Override = *set, f.override
 	for i, to := range k.env.Recipients {
 		v := verdicts[i]
 		r.To = append(r.To, trace.Recipient{Address: to.Address.String(), Action: v.Action.String(), Check: v.Check})

@@ -5,8 +5,6 @@ import (
 	"sync"
 
 	"posta/internal/authres"
-	"posta/internal/dkim"
-	"posta/internal/dmarc"
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/resolver"
@@ -20,8 +18,8 @@ import (
 //	connect   iprev, blocklists          awaited at the first RCPT
 //	HELO      shape, existence           awaited at the first RCPT
 //	MAIL      SPF, the sender's domain   awaited at the first RCPT
-//	header    DKIM keys                  awaited after the dot
-//	the dot   DKIM, DMARC, header, loop  at once
+//	header    keys of DKIM and ARC       awaited after the dot
+//	the dot   header, DKIM, ARC, DMARC   one after the other: each needs the last
 //
 // Our own users are not judged: their program may say EHLO [192.168.1.5] (S4).
 // Clients of the local network are judged, so that an administrator sees what
@@ -260,86 +258,10 @@ func (k *sink) judge(ctx context.Context, f *facts) (*finding.Set, mail.Action) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.s.in.cfg.Judge)
 	defer cancel()
-	addHeader(set, f)
+	k.addHeader(set, f)
 	k.addDKIM(set, f)
+	k.addARC(set, f)
 	return set, k.addDMARC(ctx, set, f)
-}
-
-// addDKIM maps the results: one good signature is enough.
-func (k *sink) addDKIM(set *finding.Set, f *facts) {
-	j := &k.tx.judge
-	if len(f.dkim) == 0 {
-		set.Add(finding.Of(finding.DKIMMissing, finding.Fail, ""))
-		j.results = append(j.results, authres.Result{Method: "dkim", Value: "none"})
-		return
-	}
-	set.Add(finding.Finding{Check: finding.DKIMMissing, Outcome: finding.Pass})
-	sigs := make([]string, len(f.dkim))
-	for i, r := range f.dkim {
-		sigs[i] = base64Text(r.Signature)
-	}
-	short := authres.SignaturePrefixes(sigs)
-	good, unknown := false, false
-	for i, r := range f.dkim {
-		good = good || r.Status == dkim.Pass
-		unknown = unknown || r.Status == dkim.TempError
-		if r.Status == dkim.Pass && r.Weak {
-			set.Add(finding.Of(finding.DKIMWeak, finding.Fail, r.SDID, "selector", r.Selector, "bits", itoa(r.KeyBits)))
-		}
-		j.results = append(j.results, authres.DKIM(r.Status.String(), r.SDID, r.Selector, r.Algorithm, r.AUID, short[i]))
-	}
-	if good {
-		set.Add(finding.Finding{Check: finding.DKIMFail, Outcome: finding.Pass})
-		return
-	}
-	for _, r := range f.dkim {
-		o := finding.Fail
-		if unknown {
-			o = finding.Unverified
-		}
-		set.Add(finding.Of(finding.DKIMFail, o, r.SDID, "selector", r.Selector, "result", r.Status.String()+" "+string(r.Reason), "detail", r.Detail))
-	}
-}
-
-// addDMARC evaluates the From domain (RFC 9989).
-func (k *sink) addDMARC(ctx context.Context, set *finding.Set, f *facts) mail.Action {
-	j := &k.tx.judge
-	args := dmarc.Args{
-		FromDomains: f.from, SPFDomain: j.spfSeen.Domain,
-		SPFPass: j.spfSeen.Status == spf.Pass, SPFTempError: j.spfSeen.Status == spf.TempError,
-	}
-	for _, r := range f.dkim {
-		args.DKIM = append(args.DKIM, dmarc.DKIM{SDID: r.SDID, Pass: r.Status == dkim.Pass, TempError: r.Status == dkim.TempError})
-	}
-	r := dmarc.Evaluate(ctx, dmarc.Lookup{TXT: k.s.in.lookupTXT, Exists: k.s.in.exists}, args)
-	domain := string(r.Author)
-	if domain != "" {
-		j.results = append(j.results, authres.DMARC(r.Status.String(), domain))
-	}
-	evidence := []string{"From domain", domain, "SPF", j.spfSeen.Status.String() + " " + j.spfSeen.Domain}
-	for _, d := range f.dkim {
-		evidence = append(evidence, "DKIM", d.Status.String()+" "+d.SDID)
-	}
-	if r.Record != nil {
-		evidence = append(evidence, "record", r.Record.String(), "found at", string(r.RecordDomain))
-	}
-	switch r.Status {
-	case dmarc.StatusPass:
-		for _, id := range []finding.ID{finding.DMARCFail, finding.DMARCMissing, finding.DMARCInvalid} {
-			set.Add(finding.Finding{Check: id, Outcome: finding.Pass})
-		}
-	case dmarc.StatusFail:
-		set.Add(finding.Of(finding.DMARCFail, finding.Fail, domain, evidence...))
-	case dmarc.StatusNone:
-		set.Add(finding.Of(finding.DMARCMissing, finding.Fail, domain))
-	case dmarc.StatusTempError:
-		set.Add(finding.Of(finding.DMARCFail, finding.Unverified, domain, "reason", string(r.Reason)))
-	case dmarc.StatusPermError:
-		if r.Reason == dmarc.ReasonRecordInvalid {
-			set.Add(finding.Of(finding.DMARCInvalid, finding.Fail, domain, evidence...))
-		}
-	}
-	return map[dmarc.Policy]mail.Action{dmarc.Quarantine: mail.Junk, dmarc.Reject: mail.Reject}[r.Disposition]
 }
 
 // exists asks whether a name is in DNS, for np= (RFC 9989 §4.7).

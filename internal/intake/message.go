@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"posta/internal/addr"
+	"posta/internal/arc"
 	"posta/internal/dkim"
 	"posta/internal/durable"
 	"posta/internal/mail"
@@ -16,6 +17,7 @@ import (
 	"posta/internal/smtp"
 	"posta/internal/smtpserver"
 	"posta/internal/store"
+	"posta/internal/trace"
 )
 
 // sink takes the bytes of one message while they arrive: it keeps them, hashes
@@ -28,8 +30,10 @@ type sink struct {
 	spool  *spool
 	parser *message.Parser
 
-	header   int // where the body begins, -1 until the header has ended
+	end3     [3]byte // the last octets of the header so far
+	header   int     // where the body begins, -1 until the header has ended
 	verifier *dkim.Verifier
+	chain    *arc.Verifier      // beside the verifier
 	cancel   context.CancelFunc // of the verifier's look-ups
 }
 
@@ -37,13 +41,13 @@ type sink struct {
 func (s *session) Data(ctx context.Context, e *mail.Envelope) (smtpserver.Sink, *smtp.Reply) {
 	return &sink{
 		s: s, tx: s.tx, env: e, spool: s.in.spools.open(e.Size),
-		parser: message.NewParser(message.Budget{}), header: -1,
+		parser: message.NewParser(message.Budget{}), header: -1, end3: [3]byte{0, '\r', '\n'},
 	}, nil
 }
 
 // Write takes the next bytes. An error is the disk's, with its reply.
 func (k *sink) Write(p []byte) (int, error) {
-	from := int(min(k.spool.size, largeMemory))
+	from := k.spool.size
 	if _, err := k.spool.Write(p); err != nil {
 		if durable.IsFull(err) {
 			err = errors.Join(store.ErrFull, err)
@@ -55,38 +59,58 @@ func (k *sink) Write(p []byte) (int, error) {
 	switch {
 	case k.verifier != nil:
 		k.verifier.Write(p)
-	case k.header < 0 && k.spool.file == nil:
-		k.findHeader(from)
+	case k.header < 0 && from <= maxHeader:
+		k.findHeader(p, int(from))
 	}
 	return len(p), nil
 }
 
 var endOfHeader = []byte("\r\n\r\n")
 
-// findHeader looks for the end of the header in what has arrived, and begins to
+// findHeader looks for the end of the header in what has just arrived, and begins to
 // verify the signatures when it is there. from is where the new bytes begin.
-func (k *sink) findHeader(from int) {
-	all := *k.spool.mem
-	start := max(0, from-len(endOfHeader)+1)
-	i := bytes.Index(all[start:], endOfHeader)
-	if i < 0 {
+func (k *sink) findHeader(p []byte, from int) {
+	seam := append(k.end3[:], p[:min(len(p), len(k.end3))]...)
+	n := bytes.Index(seam, endOfHeader)
+	if n >= 0 {
+		n -= len(k.end3)
+	} else if n = bytes.Index(p, endOfHeader); n < 0 {
+		copy(k.end3[:], seam[len(seam)-len(k.end3):])
+		if len(p) > len(k.end3) {
+			copy(k.end3[:], p[len(p)-len(k.end3):])
+		}
 		return
 	}
-	k.header = start + i + len(endOfHeader)
+	n += len(endOfHeader)
+	k.header = from + n
+	k.verify(p[n:])
+}
+
+// verify begins to verify signatures and chain. body is what has arrived of it.
+func (k *sink) verify(body []byte) {
 	if k.env.Client.Class == mail.Authenticated {
 		return
 	}
-	// The header is copied: the spool's memory may move while keys are awaited.
-	h := bytes.Clone(all[:k.header])
+	if k.header > maxHeader {
+		return // it is refused
+	}
+	// The header is read into memory of its own: the spool's may move while keys are
+	// awaited.
+	h, err := readRange(k.spool.body(), 0, int64(k.header))
+	if err != nil {
+		k.s.in.cfg.Log.Error("spool", "err", err)
+		return // read meets the error again, and answers
+	}
 	v := dkim.NewVerifier(h, dkim.VerifyOptions{Lookup: k.s.in.lookupTXT, Keys: k.s.in.keys, Now: k.s.in.cfg.Now()})
-	if v.Signatures() == 0 {
+	chain := arc.NewVerifier(v)
+	if v.Signatures() == 0 && !chain.Present() {
 		return
 	}
 	var ctx context.Context
 	ctx, k.cancel = context.WithTimeout(context.Background(), k.s.in.cfg.Judge)
 	v.Start(ctx)
-	v.Write(all[k.header:])
-	k.verifier = v
+	v.Write(body)
+	k.verifier, k.chain = v, chain
 }
 
 // Abort forgets the message.
@@ -111,8 +135,13 @@ type facts struct {
 	hops    int
 	from    []string // domains of the From field, "" for an address without one
 	author  string   // for the trace
+	list    bulkFields
 	dkim    []dkim.Result
+	arc     arc.Result
 	defects message.Defects
+	// override tells why a failure of DMARC does not count; nil: it does, or there is
+	// none.
+	override *trace.Override
 }
 
 // maxAuthors bounds the From addresses that are looked at.
@@ -129,6 +158,9 @@ func (k *sink) read(ctx context.Context) (*facts, error) {
 	if k.header >= 0 {
 		n = int64(k.header)
 	}
+	if n > maxHeader {
+		return nil, errHeader
+	}
 	head, err := readRange(k.spool.body(), 0, n)
 	if err != nil {
 		return nil, err
@@ -136,13 +168,12 @@ func (k *sink) read(ctx context.Context) (*facts, error) {
 	f := &facts{header: head, tree: tree}
 	f.defects = message.Inspect(f.header) | tree.Defects
 	for fd := range f.header.Fields() {
-		if fd.Is("Received") {
-			f.hops++
-		}
+		f.note(fd)
 	}
 	f.readAuthors()
 	if k.verifier != nil {
 		f.dkim = k.verifier.Finish(ctx)
+		f.arc = k.chain.Finish()
 	}
 	return f, nil
 }

@@ -1,0 +1,61 @@
+package intake
+
+import (
+	"slices"
+	"strconv"
+
+	"posta/internal/arc"
+	"posta/internal/authres"
+	"posta/internal/dmarc"
+	"posta/internal/finding"
+	"posta/internal/trace"
+)
+
+// addARC turns the chain's outcome into a finding (RFC 8617 §5.2). A broken chain
+// proves nothing and refuses nothing: the message is judged as if it had none.
+func (k *sink) addARC(set *finding.Set, f *facts) {
+	if f.arc.Status == arc.None {
+		return
+	}
+	oldest := ""
+	if f.arc.Status == arc.Pass {
+		oldest = strconv.Itoa(f.arc.OldestPass)
+	}
+	r := authres.ARC(f.arc.Status.String(), k.env.Client.IP.String(), oldest)
+	o := finding.Pass
+	if f.arc.Status == arc.Fail {
+		o, r.Reason = finding.Fail, f.arc.Detail
+		if f.arc.Unverified {
+			o = finding.Unverified
+		}
+		set.Add(finding.Of(finding.ARCFail, o, "", f.arc.Facts(k.s.in.cfg.Now())...))
+	} else {
+		set.Add(finding.Finding{Check: finding.ARCFail, Outcome: o})
+	}
+	k.tx.judge.results = append(k.tx.judge.results, r)
+}
+
+// override tells why a failure of DMARC does not count: the oldest sealer whom the
+// administrator trusts says that DMARC passed for the same author domain when the
+// message came to it (RFC 8617 §7.2). Nil: it counts. With several authors of
+// several domains nobody's word is taken.
+func (k *sink) override(f *facts, r *dmarc.Result) *trace.Override {
+	if len(k.tx.policy.Sealers) == 0 || len(r.Others) > 0 {
+		return nil
+	}
+	a, ok := f.arc.Attested(k.tx.policy.Sealers.Trusts)
+	if !ok || !slices.Contains(a.Passed("dmarc"), string(r.Author)) {
+		return nil
+	}
+	return &trace.Override{
+		Type:    trace.TrustedForwarder,
+		Comment: a.Sealer + " is trusted, and sealed dmarc=pass in ARC set " + strconv.Itoa(a.Instance),
+	}
+}
+
+// sealable reports whether what we found out about a message may be sealed when it
+// is sent on: it came from outside, and it is known whether its chain is whole. A
+// chain whose key could not be looked up now would be declared broken for ever.
+func (k *sink) sealable(f *facts) bool {
+	return k.judged() && k.fromOutside() && !f.arc.Unverified
+}
