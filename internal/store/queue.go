@@ -21,6 +21,7 @@ type Enqueue struct {
 	UTF8        bool
 	RequireTLS  bool
 	Sign        bool              // by one of our own senders: sign it with the keys of its From domain
+	Seal        string            // A-labels of the domain whose key seals (ARC) what its alias sends on, "" none; Prefix begins with our Authentication-Results
 	Account     mailbox.AccountID // the sender here, 0 if none
 	Expires     time.Time
 	Held        bool // every recipient waits for a person from the first

@@ -14,9 +14,9 @@ func enqueue(t *tx, a *store.Accept) error {
 		if err != nil {
 			return err
 		}
-		if err := t.later(nil, `INSERT INTO queue_group (id, accept, blob, reverse_path, prefix, skip, envid, options, account, expires, created, waiting)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-			group, a.ID, a.Blob.ID, e.ReversePath, e.Prefix, e.Skip, e.EnvID, queueOptions(e), e.Account, e.Expires, t.now(), len(e.Recipients)); err != nil {
+		if err := t.later(nil, `INSERT INTO queue_group (id, accept, blob, reverse_path, prefix, skip, envid, options, seal, account, expires, created, waiting)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+			group, a.ID, a.Blob.ID, e.ReversePath, e.Prefix, e.Skip, e.EnvID, queueOptions(e), e.Seal, e.Account, e.Expires, t.now(), len(e.Recipients)); err != nil {
 			return err
 		}
 		for j := range e.Recipients {

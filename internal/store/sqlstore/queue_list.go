@@ -33,7 +33,7 @@ func queueOptions(e *store.Enqueue) int {
 
 const entryColumns = `SELECT q.id, g.accept, g.id, q.state, q.due, q.attempts, q.fence, q.sending, q.last, q.last_at, q.delayed, g.created,
 	q.address, q.domain, q.original, q.notify, q.kind,
-	g.reverse_path, g.prefix, g.skip, g.envid, g.options, g.account, g.expires,
+	g.reverse_path, g.prefix, g.skip, g.envid, g.options, g.seal, g.account, g.expires,
 	b.id, b.unit, b.at, b.length, b.size, b.sha256, b.doomed
 	FROM queue_entry q JOIN queue_group g ON g.id = q.grp JOIN blob b ON b.id = g.blob`
 
@@ -41,7 +41,7 @@ func scanEntry(r *rows, e *store.QueueEntry) error {
 	var options int
 	err := r.scan(append([]any{&e.ID, &e.Message, &e.Group, &e.State, &e.Due, &e.Attempts, &e.Fence, &e.Sending, &e.Last, &e.LastAt, &e.Delayed, &e.Created,
 		&e.Address, &e.Domain, &e.Original, &e.Notify, &e.Kind,
-		&e.ReversePath, &e.Prefix, &e.Skip, &e.EnvID, &options, &e.Account, &e.Expires}, blobTargets(&e.Blob)...)...)
+		&e.ReversePath, &e.Prefix, &e.Skip, &e.EnvID, &options, &e.Seal, &e.Account, &e.Expires}, blobTargets(&e.Blob)...)...)
 	e.RetFull, e.EightBit, e.UTF8 = options&optRetFull != 0, options&optEightBit != 0, options&optUTF8 != 0
 	e.RequireTLS, e.Sign, e.Binary = options&optRequireTLS != 0, options&optSign != 0, options&optBinary != 0
 	e.Prefix = bytes.Clone(e.Prefix)

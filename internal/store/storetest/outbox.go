@@ -23,7 +23,7 @@ func testOutbox(t *testing.T, a, b store.Store) {
 		acc.Deliveries = append(acc.Deliveries, into(ana, store.Target{Role: mailbox.Inbox}))
 	}
 	acc.Deliveries[299] = into(bob, store.Target{Name: "Listas"})
-	e := store.Enqueue{ReversePath: "x@example.org", Binary: true, EightBit: true, Sign: true, Expires: time.Now().Add(time.Hour)}
+	e := store.Enqueue{ReversePath: "x@example.org", Binary: true, EightBit: true, Sign: true, Seal: "alias.example.org", Expires: time.Now().Add(time.Hour)}
 	for i := range 900 {
 		e.Recipients = append(e.Recipients, store.QueueTo{Address: fmt.Sprintf("u%d@example.net", i), Domain: "example.net"})
 	}
@@ -90,7 +90,7 @@ func testOutbox(t *testing.T, a, b store.Store) {
 	queued, err := b.ListQueue(ctx, store.QueueFilter{Message: acc.ID})
 	addresses := map[string]bool{}
 	for _, q := range queued {
-		addresses[q.Address] = q.Binary && q.EightBit && q.Sign && !q.RetFull && !q.UTF8 && !q.RequireTLS
+		addresses[q.Address] = q.Binary && q.EightBit && q.Sign && q.Seal == "alias.example.org" && !q.RetFull && !q.UTF8 && !q.RequireTLS
 	}
 	for a, asGiven := range addresses {
 		if !asGiven {

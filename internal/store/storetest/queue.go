@@ -13,7 +13,7 @@ import (
 // post accepts a letter for remote recipients and returns its id.
 func post(t testing.TB, s store.Store, due time.Time, to ...string) mail.ID {
 	t.Helper()
-	e := store.Enqueue{ReversePath: "ana@example.org", Prefix: []byte("Received: here\r\n"), EnvID: "QQ314159", Expires: epoch.AddDate(0, 0, 5)}
+	e := store.Enqueue{ReversePath: "ana@example.org", Prefix: []byte("Received: here\r\n"), EnvID: "QQ314159", Seal: "alias.example.org", Expires: epoch.AddDate(0, 0, 5)}
 	for _, address := range to {
 		e.Recipients = append(e.Recipients, store.QueueTo{Address: address, Domain: domainOf(address), Original: "rfc822;" + address, Notify: mail.NotifyFailure, Due: due})
 	}
@@ -73,7 +73,7 @@ func testQueueLife(t *testing.T, a, b store.Store) {
 	for i, e := range got {
 		want := []string{"bob@" + d, "eve@" + d}[i]
 		if e.Message != id || e.Address != want || e.Domain != d || e.Original != "rfc822;"+want || e.Notify != mail.NotifyFailure ||
-			e.ReversePath != "ana@example.org" || string(e.Prefix) != "Received: here\r\n" || e.EnvID != "QQ314159" || !e.Expires.Equal(epoch.AddDate(0, 0, 5)) ||
+			e.ReversePath != "ana@example.org" || string(e.Prefix) != "Received: here\r\n" || e.EnvID != "QQ314159" || e.Seal != "alias.example.org" || !e.Expires.Equal(epoch.AddDate(0, 0, 5)) ||
 			e.Blob.Size != 4000 || e.State != store.Ready || e.Attempts != 0 || e.Sending || e.Created.IsZero() || e.Group != got[0].Group {
 			t.Errorf("claimed %+v", e)
 		}
