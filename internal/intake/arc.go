@@ -8,6 +8,7 @@ import (
 	"posta/internal/authres"
 	"posta/internal/dmarc"
 	"posta/internal/finding"
+	"posta/internal/mail"
 	"posta/internal/trace"
 )
 
@@ -51,6 +52,15 @@ func (k *sink) override(f *facts, r *dmarc.Result) *trace.Override {
 		Type:    trace.TrustedForwarder,
 		Comment: a.Sealer + " is trusted, and sealed dmarc=pass in ARC set " + strconv.Itoa(a.Instance),
 	}
+}
+
+// sealOf is the domain whose key is to seal what an effect sends on, "" for none:
+// that of our alias which leads elsewhere (RFC 8617 §5.1).
+func (k *sink) sealOf(f *facts, ef *mail.Effect) string {
+	if !ef.Relayed || !k.sealable(f) {
+		return ""
+	}
+	return string(k.env.Recipients[ef.Recipient].Address.Domain)
 }
 
 // sealable reports whether what we found out about a message may be sealed when it

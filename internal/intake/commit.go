@@ -194,31 +194,42 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 	now := in.cfg.Now()
 	a := &store.Accept{ID: e.ID, Confirm: keys, Unread: in.cfg.Shared}
 	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: k.spool.size, SHA256: sum}
-	var out store.Enqueue
 	for _, ef := range filing.File(k.tx.view, e, verdicts) {
 		switch ef.Kind {
 		case mail.Append:
 			a.Deliveries = append(a.Deliveries, delivery(p.stored, ef))
 		case mail.Enqueue:
+			out := k.enqueue(a, f, p, k.sealOf(f, &ef))
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
 			})
 		}
 		rec.To[ef.Recipient].AddEffect(func() string { return in.effectText(k.tx, ef) })
 	}
-	if len(out.Recipients) > 0 {
-		out.ReversePath = e.ReversePath.String()
-		out.Prefix, out.Skip = p.outgoing, p.skip
-		out.EnvID, out.RetFull, out.UTF8, out.RequireTLS = e.EnvID, e.RetFull, e.UTF8, e.RequireTLS
-		out.EightBit, out.Binary = f.defects.Has(message8Bit) || e.EightBit, e.Binary
-		out.Sign = e.Client.Class == mail.Authenticated
-		out.Account, out.Expires = AccountID(e.Client.Account), now.Add(in.cfg.Lifetime)
-		a.Enqueues = []store.Enqueue{out}
-	}
 	rec.Stage, rec.Reply = trace.Accepted, done.String()
 	t := rec.Encode()
 	a.Trace = &t
 	return a, nil
+}
+
+// enqueue is what of the message leaves sealed by a domain, or by none.
+func (k *sink) enqueue(a *store.Accept, f *facts, p *prefixes, seal string) *store.Enqueue {
+	for i := range a.Enqueues {
+		if a.Enqueues[i].Seal == seal {
+			return &a.Enqueues[i]
+		}
+	}
+	e := k.env
+	out := store.Enqueue{ReversePath: e.ReversePath.String(), Prefix: p.outgoing, Skip: p.skip, Seal: seal}
+	if seal != "" {
+		out.Prefix = append(k.results(nil), p.outgoing...)
+	}
+	out.EnvID, out.RetFull, out.UTF8, out.RequireTLS = e.EnvID, e.RetFull, e.UTF8, e.RequireTLS
+	out.EightBit, out.Binary = f.defects.Has(message8Bit) || e.EightBit, e.Binary
+	out.Sign = e.Client.Class == mail.Authenticated
+	out.Account, out.Expires = AccountID(e.Client.Account), k.s.in.cfg.Now().Add(k.s.in.cfg.Lifetime)
+	a.Enqueues = append(a.Enqueues, out)
+	return &a.Enqueues[len(a.Enqueues)-1]
 }
 
 // delivery is the placement that an effect asks for.

@@ -16,6 +16,7 @@ import (
 	"posta/internal/mail"
 	"posta/internal/message"
 	"posta/internal/policy"
+	"posta/internal/resolver"
 	"posta/internal/store"
 	"posta/internal/trace"
 )
@@ -428,5 +429,55 @@ func TestEndOfHeader(t *testing.T) {
 				t.Errorf("%q in pieces of %d: %d, want %d", text, size, k.header, want)
 			}
 		}
+	}
+}
+
+// What an alias sends on for a stranger says whose key seals it, and what we found
+// stands on top of it; what our own users send is signed instead.
+func TestForwardedIsSealed(t *testing.T) {
+	k, record := key(t, "good.example", "arc")
+	zone := maps.Clone(world)
+	zone["arc._domainkey.good.example"] = []string{"TXT " + record}
+	away := maps.Clone(zone)
+	away["arc._domainkey.good.example"] = []string{"FAIL timeout"}
+	own := mail.Client{Door: mail.Local, Class: mail.Authenticated, Login: "uid:0", HELO: "localhost", EHLO: true}
+	sealed := seal(t, k, letter, arc.None, authres.SPF("pass", "a@good.example", ""))
+	for _, c := range []struct {
+		name   string
+		client mail.Client
+		zone   resolver.Static
+		text   string
+		seal   string
+		top    []string // what the results on top say
+	}{
+		{"of a stranger", stranger(), zone, letter, "empresa.test", []string{"spf=pass smtp.mailfrom=a@good.example", "dkim=none", "dmarc=none"}},
+		{"with a chain", stranger(), zone, sealed, "empresa.test", []string{"arc=pass"}},
+		{"with a broken chain", stranger(), zone, sealed + "x\r\n", "empresa.test", []string{"arc=fail"}},
+		{"with a chain that cannot be verified now", stranger(), away, sealed, "", nil},
+		{"of our own", own, zone, letter, "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t)
+			h.dns = c.zone
+			if _, final := h.talk(c.client, "a@good.example", []string{"ventas@empresa.test"}, c.text); final[0].Code != 250 {
+				t.Fatal(final)
+			}
+			q, err := h.store.ClaimQueue(t.Context(), "n", 10, 10, time.Minute)
+			if err != nil || len(q) != 1 {
+				t.Fatal(q, err)
+			}
+			if q[0].Seal != c.seal {
+				t.Errorf("sealed by %q, want %q", q[0].Seal, c.seal)
+			}
+			prefix := string(q[0].Prefix)
+			if top := strings.HasPrefix(prefix, "Authentication-Results: mx.empresa.test;"); top != (c.seal != "") {
+				t.Errorf("prefix %q", prefix)
+			}
+			for _, want := range c.top {
+				if !strings.Contains(prefix, want) {
+					t.Errorf("prefix %q lacks %q", prefix, want)
+				}
+			}
+		})
 	}
 }

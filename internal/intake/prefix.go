@@ -28,7 +28,7 @@ const message8Bit = message.EightBitBody
 // that line.
 type prefixes struct {
 	delivered []byte // Return-Path, Authentication-Results, Received, …
-	outgoing  []byte // Received, and what a submitted message lacked
+	outgoing  []byte // Received, and what a submitted message lacked; what is sealed has our results above them
 	skip      int64
 	edited    bool // the spool's bytes are no longer those received
 
@@ -62,8 +62,7 @@ func (k *sink) prefix(f *facts, verdicts []mail.Verdict) (*prefixes, error) {
 	b := make([]byte, 0, 512+len(received))
 	b = append(append(append(b, "Return-Path: <"...), e.ReversePath.String()...), ">\r\n"...)
 	if e.Client.Class != mail.Authenticated {
-		h := authres.Header{ServerID: in.cfg.Hostname, Results: k.tx.judge.results}
-		b = h.Append(b)
+		b = k.results(b)
 	}
 	b = append(append(b, received...), missing...)
 	if unparted || forged(f.header, in.cfg.Hostname) {
@@ -79,6 +78,11 @@ func (k *sink) prefix(f *facts, verdicts []mail.Verdict) (*prefixes, error) {
 	}
 	p.delivered = b
 	return p, k.describe(f, p, missing)
+}
+
+// results appends what we found out, as Authentication-Results.
+func (k *sink) results(b []byte) []byte {
+	return authres.Header{ServerID: k.s.in.cfg.Hostname, Results: k.tx.judge.results}.Append(b)
 }
 
 // maxUnparted bounds the header, in octets, that is copied into the prefix for the

@@ -12,8 +12,8 @@ import (
 	"posta/internal/store"
 )
 
-// signature gives a message's DKIM-Signature fields, made once for all of its
-// recipients; nil if it is not to be signed.
+// signature gives a message's DKIM-Signature fields and its ARC set, made once for
+// all of its recipients; nil if it is neither to be signed nor to be sealed.
 func (c *contents) signature(e *store.QueueEntry, all []byte) []byte {
 	fields, _ := c.signatureOf(e, func() ([]byte, error) { return c.signNow(e, all), nil })
 	return fields
@@ -21,7 +21,7 @@ func (c *contents) signature(e *store.QueueEntry, all []byte) []byte {
 
 // signatureOf looks a signature up or makes it. An error of produce is not kept.
 func (c *contents) signatureOf(e *store.QueueEntry, produce func() ([]byte, error)) (fields []byte, err error) {
-	if !c.sign(e) {
+	if !c.sign(e) && e.Seal == "" {
 		return nil, nil
 	}
 	k := signedKey{e.Message, e.Group}
@@ -52,7 +52,7 @@ func (c *contents) signatureOf(e *store.QueueEntry, produce func() ([]byte, erro
 func (c *contents) signNow(e *store.QueueEntry, all []byte) []byte {
 	h, body := message.SplitHeader(all)
 	keys := c.keysFor(e, h)
-	if len(keys) == 0 {
+	if len(keys) == 0 && e.Seal == "" {
 		return nil
 	}
 	hash := dkim.NewBodyHash(dkim.Relaxed)
@@ -63,7 +63,7 @@ func (c *contents) signNow(e *store.QueueEntry, all []byte) []byte {
 // signStream signs a message while reading it once.
 func (c *contents) signStream(e *store.QueueEntry, r io.ReaderAt, size int64, h message.Header) ([]byte, error) {
 	keys := c.keysFor(e, h)
-	if len(keys) == 0 {
+	if len(keys) == 0 && e.Seal == "" {
 		return nil, nil
 	}
 	hash := dkim.NewBodyHash(dkim.Relaxed)
@@ -82,15 +82,21 @@ func (c *contents) signStream(e *store.QueueEntry, r io.ReaderAt, size int64, h 
 	return c.fields(e, h, hash, keys), nil
 }
 
-// fields signs. A message that cannot be signed leaves without a signature: that
-// is for the log, not a reason to keep it.
+// fields seals and signs. A message that cannot be signed leaves without a
+// signature: that is for the log, not a reason to keep it.
 func (c *contents) fields(e *store.QueueEntry, h message.Header, hash *dkim.BodyHash, keys []dkim.Key) []byte {
-	out, err := dkim.Sign(h, hash.Sum(), keys, dkim.SignOptions{Now: c.now()})
+	sum := hash.Sum()
+	set := c.seal(e, h, sum)
+	if len(keys) == 0 {
+		return set
+	}
+	// Neither covers the other: a signature covers no ARC fields, and a seal those
+	// signatures only that stand below it (RFC 6376 §5.4.2).
+	out, err := dkim.Sign(h, sum, keys, dkim.SignOptions{Now: c.now()})
 	if err != nil {
 		c.log.Error("message not signed", "id", e.Message.String(), "err", err)
-		return nil
 	}
-	return out
+	return append(out, set...)
 }
 
 // keysFor finds the keys that sign a message: those of the domain of its From
