@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -74,10 +73,8 @@ func Start(ctx context.Context, opt Options) (_ *Lab, err error) {
 	if err := errors.Join(err, <-keys); err != nil {
 		return nil, err
 	}
-	for _, k := range l.signers {
-		if err := l.publishKey(k); err != nil {
-			return nil, err
-		}
+	if err := l.publishSigners(); err != nil {
+		return nil, err
 	}
 	return l, l.welcome(l.ctx)
 }
@@ -186,18 +183,6 @@ func (l *Lab) makeSigners() error {
 		{Domain: "bien.test", Selector: "e1", Signer: edKey},
 	}
 	return nil
-}
-
-func (l *Lab) publishKey(k dkim.Key) error {
-	rec, err := dkim.Record(k.Signer.Public())
-	if err != nil {
-		return err
-	}
-	var parts []string
-	for _, s := range dkim.SplitTXT(rec) {
-		parts = append(parts, `"`+s+`"`)
-	}
-	return l.dns.publish(dkim.RecordName(k.Selector, k.Domain) + ". 60 IN TXT " + strings.Join(parts, " "))
 }
 
 // CAFile is where the authority's certificate is.

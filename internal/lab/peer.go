@@ -28,6 +28,10 @@ type peer struct {
 	TLS  bool       // STARTTLS; on submissions always
 	User string     // who logs in, "" nobody
 	Sign bool       // sign as the well-kept peer does
+
+	SignWith []string // or as these options say: "l=30", "s=prueba", "expired"
+	Seal     []string // a domain, and what it found: make the first ARC set
+	Tail     string   // a line that is added when all that is done
 }
 
 // connect opens a connection of a peer to our server. From a documentation
@@ -80,13 +84,11 @@ type letter struct {
 // post sends a letter with the peer's client and gives the reply that decided,
 // "250" when all was accepted and the client does not show the text.
 func (l *Lab) post(ctx context.Context, h *house, p *peer, m letter) (string, error) {
-	if p.Sign {
-		signed, err := l.sign(m.Data)
-		if err != nil {
-			return "", err
-		}
-		m.Data = signed
+	data, err := l.dress(p, m.Data)
+	if err != nil {
+		return "", err
 	}
+	m.Data = data
 	c, err := l.connect(ctx, h, p)
 	if err != nil {
 		return "", err

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -153,6 +154,13 @@ func (p *play) setHouse(ctx context.Context, s Section) (err error) {
 			}
 			continue
 		}
+		if name, ok := strings.CutPrefix(l, "do "); ok {
+			name, args, _ := strings.Cut(name, " ")
+			if _, err := p.house.do(ctx, name, json.RawMessage(args)); err != nil {
+				return fmt.Errorf("%s: %w", p.where(n), err)
+			}
+			continue
+		}
 		level, ok := strings.CutPrefix(l, "level ")
 		if !ok {
 			return fmt.Errorf("%s: %q is not understood", p.where(n), l)
@@ -203,7 +211,11 @@ func (p *play) setPeer(_ context.Context, s Section) (err error) {
 		case "user":
 			c.User = v
 		case "sign":
-			c.Sign = true
+			c.Sign, c.SignWith = true, strings.Fields(v)
+		case "seal":
+			c.Seal = strings.Fields(v)
+		case "tail":
+			c.Tail = v
 		default:
 			return fmt.Errorf("%s: %q is not understood", p.where(n), l)
 		}

@@ -60,6 +60,8 @@ func (p *play) compareOutside(ctx context.Context, n int, want string, have []re
 		got = map[bool]string{true: "tls", false: "cleartext"}[r.TLS]
 	case "dkim":
 		got = fmt.Sprint("dkim ", p.lab.aligned(ctx, r.Data))
+	case "arc":
+		got = p.lab.chain(ctx, r.Data)
 	default:
 		h, _ := message.SplitHeader(r.Data)
 		return p.compareField(n, want, h)

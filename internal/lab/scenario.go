@@ -63,6 +63,7 @@ var kinds = map[string]kind{
 //	-- house --        our server, at another level of policy:
 //	level strict       (scenarios at one level share a server)
 //	restart            ends it and starts it again; not the lab's own
+//	do alias.add {"address": …}   a command, as the administrator gives it
 //	-- world --        what changes outside:
 //	up mail.caida.test
 //	-- peer NAME --    a client, for the sections that follow:
@@ -72,7 +73,10 @@ var kinds = map[string]kind{
 //	with raw           or net/smtp, go-smtp
 //	tls                STARTTLS
 //	user ana@empresa.test
-//	sign               as the well-kept peer does
+//	sign               as the well-kept peer does; "sign l=30", "sign s=prueba" (a test
+//	                   key), "sign s=falta" (no key), "sign expired" as nobody should
+//	seal lista.test dmarc=pass header.from=x.test   the first ARC set of a domain
+//	tail TEXT          a line that is added when it is signed and sealed
 //	-- letter NAME --  a message to be sent by "C< NAME"; {octets N} stands for
 //	                   so many octets of text, as they are sent
 //	-- dialogue --     a connection of a raw peer, line by line:
@@ -113,6 +117,7 @@ var kinds = map[string]kind{
 //	notify SUCCESS
 //	tls
 //	dkim 2             signatures of the From domain that verify
+//	arc pass x.test 1  the ARC chain: its outcome, who sealed last, how many sets
 //	Header-Name: pattern
 //	-- queue --        what still waits of this scenario's messages:
 //	ines@gris.test ready 451*
