@@ -3,6 +3,8 @@ package intake
 import (
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"posta/internal/arc"
 	"posta/internal/authres"
@@ -29,11 +31,31 @@ func (k *sink) addARC(set *finding.Set, f *facts) {
 		if f.arc.Unverified {
 			o = finding.Unverified
 		}
-		set.Add(finding.Of(finding.ARCFail, o, "", f.arc.Facts(k.s.in.cfg.Now())...))
+		set.Add(finding.Of(finding.ARCFail, o, "", chainFacts(&f.arc, k.s.in.cfg.Now())...))
 	} else {
 		set.Add(finding.Finding{Check: finding.ARCFail, Outcome: o})
 	}
 	k.tx.judge.results = append(k.tx.judge.results, r)
+}
+
+// What is kept of a broken chain: fifty sets, each of 16 KiB, would fill any record.
+const (
+	maxChainFacts = 20   // pairs: the outcome, and the newest sets
+	maxChainText  = 1000 // octets of one
+)
+
+// chainFacts are the facts of a chain, the newest sets first, cut to the budget.
+func chainFacts(r *arc.Result, now time.Time) []string {
+	facts := r.Facts(now)
+	if n := len(facts)/2 - maxChainFacts; n > 0 {
+		facts = append(facts[:2*maxChainFacts], "not shown", strconv.Itoa(n)+" further facts of older sets")
+	}
+	for i, s := range facts {
+		if len(s) > maxChainText {
+			facts[i] = strings.ToValidUTF8(s[:maxChainText], "") + "…"
+		}
+	}
+	return facts
 }
 
 // override tells why a failure of DMARC does not count: the oldest sealer whom the

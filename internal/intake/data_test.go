@@ -301,6 +301,24 @@ func TestChainUnverified(t *testing.T) {
 	}
 }
 
+// A chain of fifty sets, each as large as may be, makes a record that can be read.
+func TestChainEvidenceIsBounded(t *testing.T) {
+	text := letter
+	for i := range arc.MaxSets {
+		long := authres.Header{ServerID: "mx.good.example"}
+		for range 20 {
+			long.Results = append(long.Results, authres.Result{Method: "dkim", Value: "fail", Comment: strings.Repeat("ñ", 200)})
+		}
+		signature := fmt.Sprintf(": i=%d; a=rsa-sha256; d=good.example; s=none; t=1; h=From:%s; bh=AA==; b=AA==\r\n", i+1, strings.Repeat("Subject:", 100)+"To")
+		text = "ARC-Message-Signature" + signature + fmt.Sprintf("ARC-Seal: i=%d; a=rsa-sha256; cv=pass; d=good.example; s=none; b=AA==\r\n", i+1) + string(long.AppendARC(nil, i+1)) + text
+	}
+	_, rec := newHouse(t).judged(stranger(), "a@good.example", text)
+	got := seen(&rec.Findings, finding.ARCFail)
+	if n := len(got); n == 0 || n > 30_000 || !strings.Contains(got, "not shown: ") || !strings.Contains(got, "ARC: fail ") {
+		t.Errorf("%d octets of evidence: %.500s", n, got)
+	}
+}
+
 // fields replaces the header of the letter but for From and To.
 func fields(more ...string) string {
 	return "From: a@good.example\r\nTo: ana@empresa.test\r\n" + strings.Join(more, "\r\n") + "\r\n\r\nhola\r\n"
