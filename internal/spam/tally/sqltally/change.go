@@ -28,7 +28,7 @@ func (s *Store) Add(ctx context.Context, m tally.Model, messages tally.Delta, fe
 	first, changes := messages, int64(0)
 	for from := 0; from == 0 || from < len(features); from += step {
 		chunk := features[from:min(from+step, len(features))]
-		err := transact(ctx, s.db, func(tx *sql.Tx) error {
+		err := s.write(ctx, func(tx *sql.Tx) error {
 			id, err := touch(ctx, tx, m, first)
 			if err == nil {
 				err = s.change(ctx, tx, id, chunk, day)
@@ -44,6 +44,28 @@ func (s *Store) Add(ctx context.Context, m tally.Model, messages tally.Delta, fe
 	}
 	s.cache.add(m, messages, features, changes)
 	return nil
+}
+
+// write runs a transaction that changes something. SQLite's writers wait for each
+// other here: in its file they would, under load, give up.
+func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
+	if !s.shared {
+		select {
+		case s.writer <- struct{}{}:
+			defer func() { <-s.writer }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return transact(ctx, s.db, f)
+}
+
+// exec is a transaction of one statement.
+func (s *Store) exec(ctx context.Context, q string, args ...any) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, q, args...)
+		return err
+	})
 }
 
 func transact(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
@@ -110,14 +132,14 @@ func (s *Store) Reset(ctx context.Context, m tally.Model) error {
 		return err
 	}
 	defer s.cache.drop(m)
-	if _, err := s.db.ExecContext(ctx, "UPDATE tally_model SET spam = 0, ham = 0, changes = changes + 1 WHERE id = $1", r.id); err != nil {
+	if err := s.exec(ctx, "UPDATE tally_model SET spam = 0, ham = 0, changes = changes + 1 WHERE id = $1", r.id); err != nil {
 		return err
 	}
 	all := cutoff{count: maxGroup + 1}
 	if _, err := s.removeUpTo(ctx, r.id, all, 1<<62); err != nil {
 		return err
 	}
-	return transact(ctx, s.db, func(tx *sql.Tx) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM tally_model WHERE id = $1", r.id); err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (s *Store) Prune(ctx context.Context, m tally.Model, keep int) (int, error)
 	defer s.cache.drop(m)
 	n, err := s.removeUpTo(ctx, r.id, c, excess)
 	if err == nil {
-		_, err = s.db.ExecContext(ctx, "UPDATE tally_model SET changes = changes + 1 WHERE id = $1", r.id)
+		err = s.exec(ctx, "UPDATE tally_model SET changes = changes + 1 WHERE id = $1", r.id)
 	}
 	return n, err
 }
@@ -88,7 +88,7 @@ func (s *Store) removeUpTo(ctx context.Context, model int64, c cutoff, most int)
 			if len(keys) == 0 {
 				break
 			}
-			if _, err := s.db.ExecContext(ctx, s.words.remove, model, s.words.list(keys)); err != nil {
+			if err := s.exec(ctx, s.words.remove, model, s.words.list(keys)); err != nil {
 				return done, err
 			}
 			done += len(keys)

@@ -43,7 +43,8 @@ type Store struct {
 	words   words
 	cache   *cache
 	refresh time.Duration
-	shared  bool // other nodes write too
+	shared  bool          // other nodes write too
+	writer  chan struct{} // holds one token: SQLite has one writer, and waiting here is fair
 }
 
 var _ tally.Store = (*Store)(nil)
@@ -56,7 +57,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Refresh <= 0 {
 		o.Refresh = 30 * time.Second
 	}
-	s := &Store{cache: newCache(o.Memory), refresh: o.Refresh}
+	s := &Store{cache: newCache(o.Memory), refresh: o.Refresh, writer: make(chan struct{}, 1)}
 	var err error
 	switch {
 	case (o.SQLite == "") == (o.Postgres == ""):
