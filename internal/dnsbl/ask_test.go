@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -202,3 +203,47 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// fromCache is a resolver that answers as resolver.Client does under a Probe: nothing is in its cache.
+type fromCache struct{}
+
+func (fromCache) LookupA(_ context.Context, name string) (resolver.Result[netip.Addr], error) {
+	return resolver.Result[netip.Addr]{}, &resolver.Error{Kind: resolver.Canceled, Name: name}
+}
+
+func (fromCache) LookupTXT(_ context.Context, name string) (resolver.Result[string], error) {
+	return resolver.Result[string]{}, &resolver.Error{Kind: resolver.Canceled, Name: name}
+}
+
+// Unsound tells which of our own lists are not to be believed, and asks nobody for it. A look into the cache is no test.
+func TestUnsound(t *testing.T) {
+	t.Parallel()
+	zones := list("good.example", map[string][]string{})
+	zones["2.0.0.127.zen.spamhaus.orh"] = []string{"A 198.51.100.1"}
+	zones["1.0.0.127.zen.spamhaus.orh"] = []string{"A 198.51.100.1"}
+	zones["test.slow.example"] = []string{"FAIL timeout"}
+	lists := Lists{IP: []string{"good.example", "dead.example", "zen.spamhaus.orh"}, HELO: []string{"slow.example"}, Sender: []string{"slow.example"}}
+	r := &switched{Resolver: fromCache{}}
+	c := New(r, nil)
+	c.Test(t.Context(), lists)
+	if got := c.Unsound(lists); len(got) != 0 {
+		t.Errorf("before anything was asked: %v", got)
+	}
+	r.Resolver = zones
+	c.Test(t.Context(), lists)
+	var got []string
+	for _, u := range c.Unsound(lists) {
+		got = append(got, u.String())
+	}
+	want := []string{
+		"dead.example: could not verify (the list does not work)",
+		"zen.spamhaus.orh: could not verify (answer outside 127.0.0.0/8), did you mean zen.spamhaus.org?",
+		"slow.example: could not verify (DNS failure)",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// switched is a resolver that can be exchanged.
+type switched struct{ Resolver }

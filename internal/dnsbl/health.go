@@ -3,7 +3,9 @@ package dnsbl
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +45,8 @@ func (c *Checker) test(ctx context.Context, zone string, k kind) health {
 	if h.cause == ForeignAnswer && c.rewrites(ctx) {
 		h.cause = Rewriting
 	}
-	if ctx.Err() != nil {
-		return h // a caller that went away has learned nothing of the list
+	if ctx.Err() != nil || canceled(h.err) {
+		return h // a caller that went away, or looked into the cache only, has learned nothing of the list
 	}
 	h.until = c.clock().Add(healthTTL)
 	if h.cause == DNSFailure {
@@ -57,6 +59,11 @@ func (c *Checker) test(ctx context.Context, zone string, k kind) health {
 	}
 	c.health[healthKey{zone, k}] = h
 	return h
+}
+
+func canceled(err error) bool {
+	e, ok := errors.AsType[*resolver.Error](err)
+	return ok && e.Kind == resolver.Canceled
 }
 
 // mapped is ::FFFF:7F00:2 or …:1 in reversed nibbles, the test entries of IPv6 lists.
@@ -119,25 +126,50 @@ func (c *Checker) Run(ctx context.Context, l Lists) {
 func (c *Checker) Test(ctx context.Context, l Lists) {
 	ctx, cancel := context.WithTimeout(ctx, Bound)
 	defer cancel()
-	done := map[healthKey]bool{}
 	var wg sync.WaitGroup
-	test := func(zones []string, kinds ...kind) {
+	for _, k := range l.keys() {
+		wg.Go(func() { c.test(ctx, k.zone, k.kind) })
+	}
+	wg.Wait()
+}
+
+// keys are the tests that lists need, each once.
+func (l Lists) keys() []healthKey {
+	var out []healthKey
+	add := func(zones []string, kinds ...kind) {
 		for _, zone := range zones {
 			zone, err := resolver.Normalize(zone)
 			if err != nil {
 				continue
 			}
 			for _, k := range kinds {
-				if key := (healthKey{zone, k}); !done[key] {
-					done[key] = true
-					wg.Go(func() { c.test(ctx, zone, k) })
+				if key := (healthKey{zone, k}); !slices.Contains(out, key) {
+					out = append(out, key)
 				}
 			}
 		}
 	}
-	test(l.IP, ipv4, ipv6)
-	test(l.HELO, domains)
-	test(l.Sender, domains)
-	test(l.Body, domains)
-	wg.Wait()
+	add(l.IP, ipv4, ipv6)
+	add(l.HELO, domains)
+	add(l.Sender, domains)
+	add(l.Body, domains)
+	return out
+}
+
+// Unsound gives a Result for each list whose last test says that nothing it answers can be believed: Name, Cause, Err and
+// Suggestion are filled. It asks nobody: a list that was not tested yet is not among them.
+func (c *Checker) Unsound(l Lists) []Result {
+	var out []Result
+	for _, k := range l.keys() {
+		h, ok := c.known(k)
+		if !ok || h.cause == NoCause || slices.ContainsFunc(out, func(r Result) bool { return r.Zone == k.zone }) {
+			continue
+		}
+		r := Result{Zone: k.zone, Name: Public(k.zone), List: Find(k.zone), Cause: h.cause, Err: h.err}
+		if h.cause == ForeignAnswer || h.cause == Dead || h.cause == WrongName {
+			r.Suggestion = suggest(k.zone)
+		}
+		out = append(out, r)
+	}
+	return out
 }

@@ -75,6 +75,15 @@ func (res Result) WithMX(exchangers []string) Result {
 	return res
 }
 
+// WithProof gives the result once reverse DNS and the SPF of the name have answered, for a caller who asked them beside Check
+// and not before it. f is as Check was given it, with Confirmed, SPFPass and Unverified filled.
+func (res Result) WithProof(f Facts) Result {
+	if res.Shape == FQDN {
+		res.Proof = res.prove(f, f.Client.Unmap().WithZone(""))
+	}
+	return res
+}
+
 // Result is the outcome and its evidence.
 type Result struct {
 	Class

@@ -94,6 +94,25 @@ func TestWithMX(t *testing.T) {
 	}
 }
 
+// Proofs that were looked for beside Check give what they give before it.
+func TestWithProof(t *testing.T) {
+	t.Parallel()
+	zone := resolver.Static{"mx.nat.example": {"A 198.51.100.1"}}
+	for _, f := range []Facts{
+		{Arg: "mx.nat.example", Confirmed: []string{"mx.nat.example"}},
+		{Arg: "mx.nat.example", SPFPass: true},
+		{Arg: "mx.nat.example", Unverified: true},
+		{Arg: "mx.nat.example"},
+		{Arg: "localhost", SPFPass: true},
+	} {
+		f.Client, f.Own = client, own
+		beside := Check(t.Context(), zone, Facts{Arg: f.Arg, Client: client, Own: own}).WithProof(f)
+		if before := Check(t.Context(), zone, f); beside.Proof != before.Proof {
+			t.Errorf("%+v: %v, and %v before", f, beside.Proof, before.Proof)
+		}
+	}
+}
+
 // S8: the session of the guide, and servers that agree with themselves.
 func TestMismatches(t *testing.T) {
 	t.Parallel()
