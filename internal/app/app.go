@@ -166,11 +166,7 @@ func (s *server) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.login = admit.New(s.state.Directory, admit.Config{Failure: s.opt.LoginFailure, Now: s.opt.Now})
-	s.in = intake.New(intake.Config{
-		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Policies: s.state.Policies, Trusted: s.trust,
-		Lifetime: time.Duration(cfg.Queue.Lifetime), OwnIPs: s.ownIPs(), Lists: cfg.Policy.Blocklists, TempDir: filepath.Join(cfg.Data, tempDir), Shared: cfg.Store.PostgreSQL != "",
-		Now: s.opt.Now, Log: s.log,
-	}, s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
+	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	if err := s.recoverUnconfirmed(ctx); err != nil {
 		return err
 	}
@@ -267,6 +263,10 @@ func (s *server) run(ctx context.Context) error {
 	for _, d := range s.doors {
 		g.Go(func() error { return d.serve(serving) })
 	}
+	g.Go(func() error { // until the last session has ended
+		s.in.Run(serving)
+		return nil
+	})
 	g.Go(func() error { return s.certs.Run(ctx) })
 	g.Go(func() error { return s.queue.Run(ctx) })
 	g.Go(func() error {

@@ -112,7 +112,9 @@ func (s *server) sweepUnlessPinned(ctx context.Context, j store.Job) error {
 // sweep does one round of all of it; each part may be repeated at any time.
 func (s *server) sweep(ctx context.Context) error {
 	now := s.opt.Now()
+	_, facts := s.state.Store.SweepFacts(ctx)
 	return errors.Join(
+		facts,
 		Collect(ctx, s.state.Store, s.state.Blobs, now),
 		Compact(ctx, s.state.Store, s.state.Blobs, now),
 		s.state.Store.DropTraces(ctx, now.Add(-traceKeep)),

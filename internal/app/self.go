@@ -17,6 +17,9 @@ func (s *server) self() []finding.Finding {
 	for _, f := range s.certs.Findings(s.opt.Now()) {
 		out = append(out, certFindings(f)...)
 	}
+	if s.in != nil {
+		out = append(out, s.in.ListFindings()...)
+	}
 	for _, p := range s.trust {
 		if p.Addr().Is4() && p.Bits() < broad || p.Addr().Is6() && p.Bits() < 64 {
 			out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "network.trusted", p.String()))

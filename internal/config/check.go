@@ -53,11 +53,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	if _, ok := policy.ParseLevel(c.Policy.Level); !ok {
 		bad("policy.level", "%q is not one of lenient, strict, paranoid, guia", c.Policy.Level)
 	}
-	for _, z := range c.Policy.Blocklists {
-		if _, err := dnsbl.Usable(z, dnsbl.Addresses); err != nil {
-			bad("policy.blocklists", "%v", err)
-		}
-	}
+	c.checkLists(bad)
 	c.checkLimits(bad)
 	c.checkQueue(bad)
 	c.checkStore(bad)
@@ -66,6 +62,20 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	}
 	if !strings.Contains(" debug info warn error ", " "+c.Log.Level+" ") {
 		bad("log.level", "%q is not one of debug, info, warn, error", c.Log.Level)
+	}
+}
+
+// checkLists refuses DNS lists that cannot be sound (S91).
+func (c *Config) checkLists(bad func(key, format string, a ...any)) {
+	for _, z := range c.Policy.Blocklists {
+		if _, err := dnsbl.Usable(z, dnsbl.Addresses); err != nil {
+			bad("policy.blocklists", "%v", err)
+		}
+	}
+	for _, z := range c.Policy.DomainBlocklists {
+		if _, err := dnsbl.Usable(z, dnsbl.Domains); err != nil {
+			bad("policy.domain_blocklists", "%v", err)
+		}
 	}
 }
 
@@ -165,6 +175,11 @@ func (c *Config) checkLimits(bad func(key, format string, a ...any)) {
 	positive("limits.connections", c.Limits.Connections)
 	positive("limits.per_network", c.Limits.PerNetwork)
 	positive("limits.messages_per_connection", c.Limits.MessagesPerConnection)
+	for key, n := range map[string]int{"network_rate": c.Limits.NetworkRate, "sender_rate": c.Limits.SenderRate, "recipient_rate": c.Limits.RecipientRate} {
+		if n < 0 || n > 1_000_000 {
+			bad("limits."+key, "a number of recipients a minute is from 1 to 1,000,000, or 0 for no limit")
+		}
+	}
 	if c.Limits.Recipients < 100 {
 		bad("limits.recipients", "RFC 5321 asks for at least 100")
 	}

@@ -120,7 +120,13 @@ type Network struct {
 // Policy says how strict we are.
 type Policy struct {
 	Level      string   `toml:"level"`      // lenient, strict, paranoid or guia, as long as no policy was set by command; default strict
-	Blocklists []string `toml:"blocklists"` // DNSBL zones to ask
+	Blocklists []string `toml:"blocklists"` // DNSBL zones to ask about clients' addresses; allowlists too
+	// DomainBlocklists are zones to ask about the names in HELO, the domains of senders
+	// and those in the text of messages, e.g. "dbl.spamhaus.org".
+	DomainBlocklists []string `toml:"domain_blocklists"`
+	// Greylist is how long a stranger that the policy greylists is put off; default 5
+	// minutes ("5m").
+	Greylist Duration `toml:"greylist"`
 }
 
 // Limits bound what one client may cost.
@@ -130,6 +136,12 @@ type Limits struct {
 	PerNetwork            int  `toml:"per_network"`             // of one /24 or /48; default 50
 	Recipients            int  `toml:"recipients"`              // in one transaction, from 100 to 1,000; default 1,000
 	MessagesPerConnection int  `toml:"messages_per_connection"` // default 1,000
+	// How many recipients a minute strangers may name, with ten minutes' worth at once;
+	// 0 is no limit. Local, authenticated and outgoing mail and DSNs are never limited
+	// by these, and big providers not by network.
+	NetworkRate   int `toml:"network_rate"`   // from one /24 or /64; default 300
+	SenderRate    int `toml:"sender_rate"`    // from one sender's address; default 300
+	RecipientRate int `toml:"recipient_rate"` // to one address of ours, from all of them; default 100
 }
 
 // Queue says how mail leaves.
@@ -220,8 +232,8 @@ func Default() *Config {
 		Listen: Listen{
 			SMTP: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993", POP3S: ":995", HTTP: ":80", HTTPS: ":443",
 		},
-		Policy: Policy{Level: "strict"},
-		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000},
+		Policy: Policy{Level: "strict", Greylist: Duration(5 * time.Minute)},
+		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000, NetworkRate: 300, SenderRate: 300, RecipientRate: 100},
 		Queue:  defaultQueue(),
 		Log:    Log{Level: "info", Format: "text"},
 	}

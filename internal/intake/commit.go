@@ -37,6 +37,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	sum := k.spool.sum()
 	set, asked := k.judge(ctx, f)
 	verdicts := k.decide(set, asked)
+	k.greylist(ctx, verdicts)
 	rec := k.record(f, set, sum, verdicts)
 	if set.Outcome(finding.DMARCFail) == finding.Fail {
 		rec.Asked = asked.String()
@@ -44,6 +45,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		rec.Stage, rec.Reply = trace.AtData, refusal.String()
 		in.counts.refused(refusal.Check)
+		k.rememberVerdicts(verdicts)
 		if k.tx.placed == e.ID {
 			in.store.KeepRefused(rec.Encode())
 		}
@@ -119,6 +121,8 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 		in.cfg.Log.ErrorContext(ctx, "message not kept", "id", e.ID.String(), "err", err)
 		return k.answer(in.storeReply(e.ID, err))
 	}
+	k.rememberVerdicts(verdicts)
+	k.rememberWritten()
 	in.counts.Accepted.Add(1)
 	in.counts.Octets.Add(k.spool.size)
 	k.s.last = &accepted{e.ID, keys}
@@ -171,7 +175,7 @@ func confirmKeys(e *mail.Envelope, sum [32]byte) []store.ConfirmKey {
 	out := make([]store.ConfirmKey, len(e.Recipients))
 	var b []byte
 	for i, r := range e.Recipients {
-		b = append(b[:0], byte(e.Client.Class))
+		b = append(b[:0], byte(confirmClass(e.Client.Class)))
 		b = append(e.ReversePath.AppendTo(b), 0)
 		b = append(r.Address.Fold().AppendTo(b), 0)
 		b = append(b, sum[:]...)
@@ -179,6 +183,15 @@ func confirmKeys(e *mail.Envelope, sum [32]byte) []store.ConfirmKey {
 		copy(out[i][:], h[:])
 	}
 	return out
+}
+
+// confirmClass is the class by which a repeat is recognised. Whether a stranger is a
+// big provider depends on DNS, which may have failed one of the two times.
+func confirmClass(c mail.Class) mail.Class {
+	if c == mail.BigProvider {
+		return mail.OwnServer
+	}
+	return c
 }
 
 // accept builds the transaction from the effects that filing gives.
@@ -352,5 +365,6 @@ func (k *sink) record(f *facts, set *finding.Set, sum [32]byte, verdicts []mail.
 		r.To = append(r.To, trace.Recipient{Address: to.Address.String(), Action: v.Action.String(), Check: v.Check})
 	}
 	r.To = append(r.To, k.tx.refused...)
+	k.tx.tell(r)
 	return r
 }

@@ -6,7 +6,9 @@
 // One Intake serves every SMTP door. The files follow the way: session.go
 // (connection and envelope), judge.go (the list of what runs, and when),
 // message.go (after the dot), prefix.go (the header fields that we add),
-// commit.go (the accept transaction).
+// commit.go (the accept transaction). What connection and envelope show is read in
+// judgeconn.go, envelope.go and lists.go; who a stranger is to us, and what is
+// remembered of it, in classes.go, strangers.go, grey.go, regard.go and written.go.
 package intake
 
 import (
@@ -22,6 +24,7 @@ import (
 	"posta/internal/dnsbl"
 	"posta/internal/mail"
 	"posta/internal/policy"
+	"posta/internal/reputation"
 	"posta/internal/resolver"
 	"posta/internal/store"
 )
@@ -36,19 +39,23 @@ type Store interface {
 
 // Config of an Intake.
 type Config struct {
-	Hostname string           // our fully qualified name
-	WhyURL   string           // what a trace id is appended to, "https://mail.example.org/why/"
-	Policies *policy.Live     // how strict we are with strangers; nil is the shipped policy
-	Trusted  []netip.Prefix   // the local network besides loopback
-	OwnIPs   []netip.Addr     // our addresses as others see them
-	Lists    []string         // blocklist zones to ask; none is fine
-	MaxHops  int              // Received fields; 0 means 50
-	Shared   bool             // other nodes use the same store
-	TempDir  string           // for messages that do not stay in memory; "" is the system's
-	Lifetime time.Duration    // of a message in the queue (RFC 5321 §4.5.4.1); 0 means 5 days
-	Judge    time.Duration    // the longest wait for DNS in judging; 0 means 10 s
-	Now      func() time.Time // nil means time.Now
-	Log      *slog.Logger     // nil discards
+	Hostname string            // our fully qualified name
+	WhyURL   string            // what a trace id is appended to, "https://mail.example.org/why/"
+	Policies *policy.Live      // how strict we are with strangers; nil is the shipped policy
+	Trusted  []netip.Prefix    // the local network besides loopback
+	OwnIPs   []netip.Addr      // our addresses as others see them
+	Lists    dnsbl.Lists       // blocklists and allowlists to ask; none is fine
+	Limits   reputation.Limits // of strangers; zero limits nothing
+	MaxHops  int               // Received fields; 0 means 50
+	Shared   bool              // other nodes use the same store
+	TempDir  string            // for messages that do not stay in memory; "" is the system's
+	Lifetime time.Duration     // of a message in the queue (RFC 5321 §4.5.4.1); 0 means 5 days
+	Judge    time.Duration     // the longest wait for DNS in judging; 0 means 10 s
+	// Memory of strangers and correspondents: without it nobody is greylisted and
+	// nobody has a standing. Run writes it down.
+	Memory *reputation.Memory
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil discards
 }
 
 // Intake implements smtpserver.Backend.
@@ -62,6 +69,10 @@ type Intake struct {
 	keys  *dkim.KeyCache
 	lists *dnsbl.Checker
 	quota *reservations
+
+	strangers *reputation.Strangers
+	standings standings
+	written   *correspondents
 
 	spools *spooler
 
@@ -88,8 +99,13 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Intake{
+	in := &Intake{
 		cfg: cfg, dir: dir, store: st, blobs: blobs, dns: dns, login: login,
 		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(), spools: newSpooler(cfg.TempDir),
+		strangers: reputation.NewStrangers(cfg.Limits, 0),
 	}
+	if cfg.Memory != nil {
+		in.written = newCorrespondents(cfg.Memory, cfg.Now)
+	}
+	return in
 }

@@ -5,8 +5,10 @@ import (
 	"sync"
 
 	"posta/internal/authres"
+	"posta/internal/dnsbl"
 	"posta/internal/finding"
 	"posta/internal/mail"
+	"posta/internal/reputation"
 	"posta/internal/resolver"
 	"posta/internal/spf"
 )
@@ -15,11 +17,18 @@ import (
 // are known, runs beside the dialogue, and is awaited where its outcome is first
 // needed:
 //
-//	connect   iprev, blocklists          awaited at the first RCPT
-//	HELO      shape, existence           awaited at the first RCPT
-//	MAIL      SPF, the sender's domain   awaited at the first RCPT
-//	header    keys of DKIM and ARC       awaited after the dot
-//	the dot   header, DKIM, ARC, DMARC   one after the other: each needs the last
+//	connect   iprev, lists of addresses                  awaited at the first RCPT
+//	HELO      shape, existence, SPF of the name, lists   awaited at the first RCPT
+//	MAIL      SPF, the sender's domain and where its MX  awaited at the first RCPT
+//	          lead, lists, its standing here
+//	RCPT      class, strangers' limits, policy, greylist at once
+//	header    keys of DKIM and ARC                       awaited after the dot
+//	the dot   header, DKIM, ARC, DMARC, correspondents   one after the other: each needs the last
+//
+// What one evaluator finds may prove what another looked for, as SPF, reverse DNS
+// and the exchangers do for the name of the greeting: they do not wait for each
+// other, and are put together where they are awaited. A refusal for any of it is
+// said at RCPT, where postmaster@ can be told from others (RFC 5321 §4.5.1).
 //
 // Our own users are not judged: their program may say EHLO [192.168.1.5] (S4).
 // Clients of the local network are judged, so that an administrator sees what
@@ -97,6 +106,8 @@ type txJudge struct {
 	wg      sync.WaitGroup
 	spf     eventually[spf.Result]
 	sender  eventually[senderDomain]
+	listed  eventually[[]dnsbl.Result] // the sender's domain
+	known   eventually[standing]
 	results []authres.Result // for the header field, in order
 	spfSeen spf.Result
 }
@@ -117,6 +128,10 @@ func (j *txJudge) begin(in *Intake, e *mail.Envelope) {
 	if !from.IsZero() {
 		j.sender.begin(j.ctx, &j.wg, func(ctx context.Context) senderDomain { return lookSender(ctx, in.dns, string(from.Domain)) })
 	}
+	if _, ok := reputation.AsStranger(&e.Client, from); ok {
+		in.ask(j.ctx, &j.wg, &j.listed, dnsbl.Facts{Sender: []string{string(from.Domain)}})
+		j.beginStanding(e)
+	}
 }
 
 func (j *txJudge) end() {
@@ -126,48 +141,18 @@ func (j *txJudge) end() {
 	}
 }
 
-// senderDomain is what DNS has of a reverse-path's domain (S9–S13).
-type senderDomain struct {
-	exists, hasMX, nullMX bool
-	err                   error // could not verify
-}
-
-// lookSender asks for MX, and for addresses only where there is none.
-func lookSender(ctx context.Context, dns resolver.Resolver, domain string) senderDomain {
-	mx, err := dns.LookupMX(ctx, domain)
-	if err != nil {
-		return senderDomain{err: err}
-	}
-	if mx.State == resolver.Found {
-		null := len(mx.Records) == 1 && (mx.Records[0].Host == "." || mx.Records[0].Host == "")
-		return senderDomain{exists: true, hasMX: !null, nullMX: null}
-	}
-	if mx.State == resolver.NXDomain {
-		return senderDomain{}
-	}
-	a, err := dns.LookupA(ctx, domain)
-	if err != nil {
-		return senderDomain{err: err}
-	}
-	if a.State == resolver.Found {
-		return senderDomain{exists: true}
-	}
-	aaaa, err := dns.LookupAAAA(ctx, domain)
-	// A name without MX and address cannot receive, but it exists.
-	return senderDomain{exists: err != nil || aaaa.State != resolver.NXDomain, err: err}
-}
-
 // await turns what is known of the envelope into findings.
-func (j *txJudge) await(ctx context.Context, set *finding.Set, e *mail.Envelope) {
+func (j *txJudge) await(ctx context.Context, set *finding.Set, tx *transaction) {
 	if j.cancel == nil {
 		return
 	}
+	e := tx.env
 	r, ok := j.spf.await(ctx)
 	if !ok {
 		r = spf.Result{Status: spf.TempError, Domain: string(e.ReversePath.Domain), Err: context.DeadlineExceeded}
 	}
 	j.spfSeen = r
-	addSPF(set, r)
+	addSPF(set, &r)
 	mailFrom := e.ReversePath.String()
 	helo := ""
 	if mailFrom == "" {
@@ -177,69 +162,12 @@ func (j *txJudge) await(ctx context.Context, set *finding.Set, e *mail.Envelope)
 	if e.ReversePath.IsZero() {
 		return
 	}
-	s, ok := j.sender.await(ctx)
-	if !ok {
-		s.err = context.DeadlineExceeded
-	}
-	addSender(set, string(e.ReversePath.Domain), s)
-}
-
-func addSender(set *finding.Set, domain string, s senderDomain) {
-	if s.err != nil {
-		set.Add(finding.Of(finding.SenderDomain, finding.Unverified, domain, "DNS", s.err.Error()))
-		return
-	}
-	result := func(id finding.ID, good bool, seen string) {
-		o := finding.Pass
-		if !good {
-			o = finding.Fail
-		}
-		set.Add(finding.Of(id, o, domain, "DNS", seen))
-	}
-	result(finding.SenderDomain, s.exists, "no such name")
-	if s.exists {
-		result(finding.MXNull, !s.nullMX, "MX 0 .")
-		result(finding.SenderMX, s.hasMX || s.nullMX, "no MX record")
-	}
-}
-
-// addSPF maps the seven results (RFC 7208 §8, S33).
-func addSPF(set *finding.Set, r spf.Result) {
-	record := ""
-	for _, s := range r.Steps {
-		if s.Term == "" && len(s.Texts) > 0 {
-			record = s.Texts[0]
-			break
-		}
-	}
-	with := func(id finding.ID, o finding.Outcome) {
-		facts := []string{"domain", r.Domain, "record", record}
-		if r.Term != "" {
-			facts = append(facts, "decided by", r.Term)
-		}
-		if r.Err != nil {
-			facts = append(facts, "error", r.Err.Error())
-		}
-		if r.Explanation != "" {
-			facts = append(facts, "the domain says", r.Explanation)
-		}
-		set.Add(finding.Of(id, o, r.Domain, facts...))
-	}
-	switch r.Status {
-	case spf.Pass, spf.Neutral:
-		for _, id := range []finding.ID{finding.SPFFail, finding.SPFSoftFail, finding.SPFMissing, finding.SPFInvalid} {
-			set.Add(finding.Finding{Check: id, Outcome: finding.Pass})
-		}
-	case spf.Fail:
-		with(finding.SPFFail, finding.Fail)
-	case spf.SoftFail:
-		with(finding.SPFSoftFail, finding.Fail)
-	case spf.None:
-		with(finding.SPFMissing, finding.Fail)
-	case spf.PermError:
-		with(finding.SPFInvalid, finding.Fail)
-	case spf.TempError:
-		with(finding.SPFFail, finding.Unverified)
+	domain := string(e.ReversePath.Domain)
+	addSender(set, domain, j.senderDomain(ctx))
+	addListed(set, tx, j.in.answers(ctx, &j.listed, dnsbl.Facts{Sender: []string{domain}}))
+	if st, ok := j.known.await(ctx); ok {
+		tx.regard.standing = st
+		addStanding(set, domain, st)
 	}
 }
 
@@ -261,7 +189,9 @@ func (k *sink) judge(ctx context.Context, f *facts) (*finding.Set, mail.Action) 
 	k.addHeader(set, f)
 	k.addDKIM(set, f)
 	k.addARC(set, f)
-	return set, k.addDMARC(ctx, set, f)
+	asked := k.addDMARC(ctx, set, f)
+	k.recognise(ctx, set, f)
+	return set, asked
 }
 
 // exists asks whether a name is in DNS, for np= (RFC 9989 §4.7).

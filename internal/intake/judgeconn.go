@@ -12,18 +12,23 @@ import (
 	"posta/internal/iprev"
 	"posta/internal/mail"
 	"posta/internal/smtpserver"
+	"posta/internal/spf"
 )
 
 // connJudge holds the findings about a connection.
 type connJudge struct {
-	in     *Intake
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	ptr    eventually[iprev.Result]
-	greet  eventually[helo.Result]
-	listed []eventually[dnsbl.Result]
-	ptrs   string // the confirmed name, once it is known
+	in       *Intake
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	ptr      eventually[iprev.Result]
+	listed   eventually[[]dnsbl.Result] // the address
+	greet    eventually[helo.Result]
+	greetSPF eventually[spf.Result]
+	greeted  eventually[[]dnsbl.Result] // the name of the greeting
+	facts    helo.Facts
+	ptrs     string // the confirmed name, once it is known
+	stranger bool
 }
 
 // begin starts what needs the address alone. Our own users on the submission
@@ -34,36 +39,32 @@ func (j *connJudge) begin(in *Intake, c *mail.Client) {
 		return
 	}
 	j.ctx, j.cancel = context.WithCancel(context.Background())
+	j.stranger = c.Class < mail.LocalNetwork
 	ip := c.IP
 	j.ptr.begin(j.ctx, &j.wg, func(ctx context.Context) iprev.Result { return iprev.Check(ctx, in.dns, ip) })
-	if c.Class >= mail.LocalNetwork {
-		return // a private address is on no list
-	}
-	j.listed = make([]eventually[dnsbl.Result], len(in.cfg.Lists))
-	for i, zone := range in.cfg.Lists {
-		j.listed[i].beginBeside(j.ctx, &j.wg, func(ctx context.Context) dnsbl.Result { return in.lists.IP(ctx, zone, ip) })
+	if j.stranger { // a private address is on no list
+		in.ask(j.ctx, &j.wg, &j.listed, dnsbl.Facts{IP: ip})
 	}
 }
 
-// hello starts what needs the name. It waits for the reverse names, which may
-// prove that the name is the client's own.
+// hello starts what needs the name. The same name said again, as after STARTTLS,
+// was judged already.
 func (j *connJudge) hello(in *Intake, c *mail.Client) {
-	if j.cancel == nil {
+	if j.cancel == nil || j.greet.done != nil && j.facts.Arg == c.HELO {
 		return
 	}
-	if j.greet.done != nil {
-		j.greet.await(j.ctx) // a second greeting: the first evaluator must be done
+	if j.greet.done != nil { // another name: the evaluators of the first must be done
+		j.greet.await(j.ctx)
+		j.greetSPF.await(j.ctx)
+		j.greeted.await(j.ctx)
 	}
-	facts := helo.Facts{Arg: c.HELO, Client: c.IP, Own: in.own()}
-	judge := func(ctx context.Context) helo.Result {
-		r, _ := j.ptr.await(j.ctx)
-		facts.Confirmed, facts.Unverified = r.Confirmed, r.Status == iprev.TempError
-		return helo.Check(ctx, in.dns, facts)
-	}
-	if j.ptr.ready() {
-		j.greet.begin(j.ctx, &j.wg, judge)
-	} else {
-		j.greet.beginBeside(j.ctx, &j.wg, judge)
+	j.facts = helo.Facts{Arg: c.HELO, Client: c.IP, Own: in.own()}
+	facts := j.facts
+	j.greet.begin(j.ctx, &j.wg, func(ctx context.Context) helo.Result { return helo.Check(ctx, in.dns, facts) })
+	args := spf.Args{IP: c.IP, HELO: c.HELO, ReceiverHost: in.cfg.Hostname, Now: in.cfg.Now()}
+	j.greetSPF.begin(j.ctx, &j.wg, func(ctx context.Context) spf.Result { return spf.CheckHELO(ctx, in.dns, args) })
+	if j.stranger {
+		in.ask(j.ctx, &j.wg, &j.greeted, dnsbl.Facts{HELO: c.HELO})
 	}
 }
 
@@ -88,36 +89,44 @@ func (j *connJudge) end() {
 // yet.
 func (j *connJudge) name() string { return j.ptrs }
 
-// await turns what is known of the connection into findings.
-func (j *connJudge) await(ctx context.Context, set *finding.Set, c *mail.Client) (results []authres.Result) {
+// await turns what is known of the connection into findings. What the sender's
+// domain has may prove the name of the greeting (S7).
+func (j *connJudge) await(ctx context.Context, set *finding.Set, tx *transaction) (results []authres.Result) {
 	if j.cancel == nil {
 		return nil
 	}
+	c := &tx.env.Client
 	r, ok := j.ptr.await(ctx)
 	if !ok {
-		r = iprev.Result{Status: iprev.TempError, Err: context.DeadlineExceeded}
+		r = iprev.Result{Status: iprev.TempError, IP: c.IP, Err: context.DeadlineExceeded}
 	}
-	j.addPTR(set, c, r)
-	h, ok := j.greet.await(ctx)
-	if ok {
-		addHELO(set, h)
+	j.addPTR(set, c, &r)
+	s, ok := j.greetSPF.await(ctx)
+	if !ok {
+		s = spf.Result{Status: spf.TempError, Identity: spf.HELO, Domain: c.HELO, Err: context.DeadlineExceeded}
 	}
-	for i := range j.listed {
-		l, ok := j.listed[i].await(ctx)
-		if !ok {
-			l = dnsbl.Result{Zone: j.in.cfg.Lists[i], Status: dnsbl.Unverified}
-		}
-		addListed(set, c.IP.String(), l)
+	if h, ok := j.greet.await(ctx); ok {
+		addHELO(set, j.proven(h, &r, &s, tx.judge.senderDomain(ctx)))
+		addSPFOfHELO(set, &s)
 	}
+	listed := j.in.answers(ctx, &j.listed, dnsbl.Facts{IP: c.IP})
+	addListed(set, tx, listed)
+	addListed(set, tx, j.in.answers(ctx, &j.greeted, dnsbl.Facts{HELO: j.facts.Arg}))
+	addTLS(set, c)
 	return []authres.Result{authres.IPRev(r.Status.String(), c.IP.String())}
 }
 
-func (j *connJudge) addPTR(set *finding.Set, c *mail.Client, r iprev.Result) {
+// proven ties the name of the greeting to the client by what the other evaluators
+// found (S7): reverse DNS, SPF, and, weakest, the exchangers of the sender's domain.
+func (j *connJudge) proven(h helo.Result, r *iprev.Result, s *spf.Result, sender senderDomain) helo.Result {
+	facts := j.facts
+	facts.Confirmed, facts.SPFPass = r.Confirmed, s.Status == spf.Pass
+	facts.Unverified = r.Status == iprev.TempError || s.Status == spf.TempError || sender.err != nil
+	return h.WithProof(facts).WithMX(sender.hosts)
+}
+
+func (j *connJudge) addPTR(set *finding.Set, c *mail.Client, r *iprev.Result) {
 	ip := c.IP.String()
-	var names []string
-	for _, n := range r.Names {
-		names = append(names, n.Name)
-	}
 	pass := func(ids ...finding.ID) {
 		for _, id := range ids {
 			set.Add(finding.Finding{Check: id, Outcome: finding.Pass})
@@ -127,71 +136,80 @@ func (j *connJudge) addPTR(set *finding.Set, c *mail.Client, r iprev.Result) {
 	case iprev.Pass:
 		j.ptrs = r.Confirmed[0]
 		pass(finding.PTRMissing, finding.PTRMismatch)
-		kind, reason := iprev.Generic(j.ptrs, c.IP)
-		if kind == iprev.SpellsIP || kind == iprev.Dynamic {
-			set.Add(finding.Of(finding.PTRGeneric, finding.Fail, ip, "PTR", j.ptrs, "seen", reason))
+		if kind, _ := iprev.Generic(j.ptrs, c.IP); kind == iprev.SpellsIP || kind == iprev.Dynamic {
+			set.Add(finding.Of(finding.PTRGeneric, finding.Fail, ip, r.Facts()...))
 		} else {
 			pass(finding.PTRGeneric)
 		}
 	case iprev.Fail:
 		pass(finding.PTRMissing)
-		set.Add(finding.Of(finding.PTRMismatch, finding.Fail, ip, "PTR", strings.Join(names, " "), "A or AAAA", "none of them has "+ip))
+		set.Add(finding.Of(finding.PTRMismatch, finding.Fail, ip, r.Facts()...))
 	case iprev.PermError:
-		set.Add(finding.Of(finding.PTRMissing, finding.Fail, ip, "PTR", "none"))
+		set.Add(finding.Of(finding.PTRMissing, finding.Fail, ip, r.Facts()...))
 	case iprev.TempError:
-		seen := "no answer"
-		if r.Err != nil {
-			seen = r.Err.Error()
-		}
-		set.Add(finding.Of(finding.PTRMissing, finding.Unverified, ip, "PTR", seen))
+		set.Add(finding.Of(finding.PTRMissing, finding.Unverified, ip, r.Facts()...))
+	}
+	switch {
+	case r.Total > 1:
+		set.Add(finding.Of(finding.PTRMany, finding.Fail, ip, r.Facts()...))
+	case r.Total == 1:
+		pass(finding.PTRMany)
 	}
 }
 
 // addHELO maps shape, existence and proof (S2–S7). Each shape fails one check at
 // most, so that one fault has one mend.
 func addHELO(set *finding.Set, r helo.Result) {
-	add := func(id finding.ID, bad bool, facts ...string) {
-		o := finding.Pass
-		if bad {
-			o = finding.Fail
-		} else {
-			facts = nil
+	add := func(id finding.ID, o finding.Outcome) {
+		if o == finding.Pass {
+			set.Add(finding.Finding{Check: id, Outcome: o})
+			return
 		}
-		set.Add(finding.Of(id, o, r.Arg, facts...))
+		set.Add(finding.Of(id, o, r.Arg, r.Facts()...))
 	}
-	add(finding.HELOSelf, r.Claim != helo.ClaimsNothing, "claims", r.Claim.String())
+	failed := func(bad bool) finding.Outcome {
+		if bad {
+			return finding.Fail
+		}
+		return finding.Pass
+	}
+	add(finding.HELOSelf, failed(r.Claim != helo.ClaimsNothing))
 	switch r.Shape {
 	case helo.LiteralOwn, helo.LiteralOther, helo.LiteralInvalid, helo.BareIP:
-		add(finding.HELOLiteral, true, "HELO", r.Arg, "shape", r.Shape.String())
+		add(finding.HELOLiteral, finding.Fail)
 		return
 	case helo.FQDN:
-		add(finding.HELOFQDN, false)
-		add(finding.HELOLiteral, false)
+		add(finding.HELOFQDN, finding.Pass)
+		add(finding.HELOLiteral, finding.Pass)
 	default:
-		add(finding.HELOFQDN, true, "HELO", r.Arg, "shape", r.Shape.String())
+		add(finding.HELOFQDN, finding.Fail)
 		return
 	}
 	switch r.Existence {
 	case helo.CannotTell:
-		set.Add(finding.Of(finding.HELOUnknown, finding.Unverified, r.Name, "DNS", errText(r.Err)))
+		add(finding.HELOUnknown, finding.Unverified)
 		return
 	case helo.NoAddress, helo.NoName:
-		add(finding.HELOUnknown, true, "DNS", r.Existence.String())
+		add(finding.HELOUnknown, finding.Fail)
 		return
 	}
-	add(finding.HELOUnknown, false)
+	add(finding.HELOUnknown, finding.Pass)
 	if r.Proof == helo.Unknown {
-		set.Add(finding.Of(finding.HELOMismatch, finding.Unverified, r.Name, "DNS", errText(r.Err)))
+		add(finding.HELOMismatch, finding.Unverified)
 		return
 	}
-	add(finding.HELOMismatch, !r.Proof.Tied(), "HELO", r.Name, "proof", r.Proof.String())
+	add(finding.HELOMismatch, failed(!r.Proof.Tied()))
 }
 
-func errText(err error) string {
-	if err == nil {
-		return "no answer"
+// addTLS notes at the MX door whether the envelope came in the clear.
+func addTLS(set *finding.Set, c *mail.Client) {
+	switch {
+	case c.Door != mail.MX:
+	case c.TLS.Version == "":
+		set.Add(finding.Of(finding.TLSNone, finding.Fail, c.IP.String(), "MAIL was said", "without STARTTLS"))
+	default:
+		set.Add(finding.Finding{Check: finding.TLSNone, Outcome: finding.Pass})
 	}
-	return err.Error()
 }
 
 // notices are the misbehaviours of the dialogue that are checks.
@@ -201,24 +219,4 @@ var notices = map[smtpserver.NoticeKind]finding.ID{
 	smtpserver.BareNewline:            finding.BareNewline,
 	smtpserver.InjectionAfterStartTLS: finding.Injection,
 	smtpserver.OverBudget:             finding.BudgetExceeded,
-}
-
-// addListed maps what one list says (S90, S91).
-func addListed(set *finding.Set, ip string, r dnsbl.Result) {
-	facts := []string{"list", r.Zone}
-	for _, c := range r.Codes {
-		facts = append(facts, "answer", c.String())
-	}
-	for _, t := range r.Texts {
-		facts = append(facts, "the list says", t)
-	}
-	o := finding.Pass
-	switch r.Status {
-	case dnsbl.Listed:
-		o = finding.Fail
-	case dnsbl.Unverified:
-		o = finding.Unverified
-		facts = append(facts, "cause", r.Cause.String())
-	}
-	set.Add(finding.Of(finding.DNSBLListed, o, ip, facts...))
 }

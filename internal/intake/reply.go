@@ -22,6 +22,11 @@ var enhanced = map[finding.ID][2]uint16{
 	finding.MXNull:       {7, 27},
 	finding.SPFFail:      {7, 23},
 	finding.SPFInvalid:   {7, 24},
+	finding.SPFLookups:   {7, 24},
+	finding.SPFMultiple:  {7, 24},
+	finding.MXAddress:    {1, 8},
+	finding.MXPrivate:    {1, 8},
+	finding.MXDangling:   {1, 8},
 	finding.DKIMMissing:  {7, 20},
 	finding.DKIMFail:     {7, 20},
 	finding.DKIMKey:      {7, 20},
@@ -63,6 +68,9 @@ func (in *Intake) verdictReply(id mail.ID, v mail.Verdict, s *finding.Set, subje
 	code := 550
 	if v.Action == mail.Defer {
 		code = 451
+		if v.Check == string(finding.RateRcpt) {
+			code = 452 // the mailbox may have room later (RFC 5321 §4.2.3)
+		}
 	}
 	check := finding.ID(v.Check)
 	text := finding.TextOf(check, "en").Title

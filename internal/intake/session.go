@@ -42,6 +42,11 @@ type transaction struct {
 	spread   int     // octets that its targets take in the accept record, see maxSpread
 	placed   mail.ID // under which its refusals are found; zero: nothing was refused yet
 	reserved []reservation
+
+	regard     regard            // what speaks for the sender, or against it
+	notes      []finding.Fact    // for the trace: what fails no check
+	asides     []finding.Finding // for the trace: about one recipient alone
+	greylisted bool              // it was to be greylisted, and is known
 }
 
 type reservation struct {
@@ -226,8 +231,14 @@ func (s *session) byPolicy(ctx context.Context, e *mail.Envelope, a addr.Address
 	if s.tx.set == nil {
 		s.tx.set = s.findings(ctx)
 	}
+	if over := s.limit(e, a); over != nil {
+		return over
+	}
 	v := s.tx.verdict(a, s.tx.set, mail.Accept)
 	if v.Action != mail.Defer && v.Action != mail.Reject {
+		if v.Greylist != "" {
+			return s.greylist(ctx, e, a, v.Greylist)
+		}
 		return nil
 	}
 	return s.in.verdictReply(s.place(e, a, finding.ID(v.Check)), v, s.tx.set, "<"+a.String()+">")
@@ -241,8 +252,9 @@ func (s *session) findings(ctx context.Context) *finding.Set {
 	for _, f := range s.noted {
 		set.Add(f)
 	}
-	s.tx.judge.results = s.judge.await(ctx, set, s.client)
-	s.tx.judge.await(ctx, set, s.tx.env)
+	s.tx.judge.results = s.judge.await(ctx, set, s.tx)
+	s.tx.judge.await(ctx, set, s.tx)
+	s.tx.classify(s.judge.name())
 	return set
 }
 
@@ -293,6 +305,7 @@ func (s *session) Reset(context.Context) {
 		if len(tx.refused) > 0 {
 			last := tx.refused[len(tx.refused)-1]
 			s.keepTransaction(trace.AtRcpt, tx, last.Reply)
+			s.rememberRefused(tx)
 		}
 		s.endTransaction()
 	}

@@ -59,6 +59,7 @@ func (s *session) keepTransaction(stage trace.Stage, tx *transaction, reply stri
 	if tx.set != nil {
 		r.Findings = *tx.set
 	}
+	tx.tell(r)
 	s.addDeciding(r)
 	s.in.store.KeepRefused(r.Encode())
 }

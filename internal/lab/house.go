@@ -22,10 +22,11 @@ import (
 
 // Who we are in the lab.
 const (
-	ourDomain = "empresa.test"
-	ourHost   = "mail.empresa.test"
-	blocklist = "bl.lab.test"
-	proxyDoor = "smtp_proxy"
+	ourDomain  = "empresa.test"
+	ourHost    = "mail.empresa.test"
+	blocklist  = "bl.lab.test"
+	domainList = "dbl.lab.test"
+	proxyDoor  = "smtp_proxy"
 )
 
 // ourIP is our address as the world sees it.
@@ -76,7 +77,8 @@ func (l *Lab) houseConfig(dir, level string) *config.Config {
 	}
 	c.DNS.Servers = []string{l.dns.addr.String()}
 	c.Network.Public = []string{ourIP.String()}
-	c.Policy = config.Policy{Level: level, Blocklists: []string{blocklist}}
+	c.Policy.Level, c.Policy.Blocklists, c.Policy.DomainBlocklists = level, []string{blocklist}, []string{domainList}
+	c.Policy.Greylist = 1 // ns: the second attempt passes, however soon it comes
 	return c
 }
 

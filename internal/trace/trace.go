@@ -66,6 +66,9 @@ type Record struct {
 	// Greylisted is set when a policy that greylists this found the sender known.
 	Greylisted bool        `json:"greylisted,omitempty"`
 	Findings   finding.Set `json:"findings"`
+	// Notes is what was seen and fails no check: an allowlist, what is remembered of
+	// the sender, that our users write to it.
+	Notes []finding.Fact `json:"notes,omitempty"`
 
 	// Merged, when not nil: the record stands for many refusals above the budget. Of
 	// them only this, the check as a finding and At, the moment of the first, are known.

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"path/filepath"
+	"time"
+
+	"posta/internal/dnsbl"
+	"posta/internal/intake"
+	"posta/internal/ratelimit"
+	"posta/internal/reputation"
+)
+
+// intakeConfig is what the way in is told.
+func (s *server) intakeConfig() intake.Config {
+	cfg := s.cfg
+	domains := cfg.Policy.DomainBlocklists
+	return intake.Config{
+		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Policies: s.state.Policies, Trusted: s.trust, OwnIPs: s.ownIPs(),
+		Lists: dnsbl.Lists{IP: cfg.Policy.Blocklists, HELO: domains, Sender: domains, Body: domains},
+		Limits: reputation.Limits{
+			Network: perMinute(cfg.Limits.NetworkRate), Sender: perMinute(cfg.Limits.SenderRate), Recipient: perMinute(cfg.Limits.RecipientRate),
+		},
+		Memory:   reputation.New(s.state.Store, reputation.Grey{Delay: time.Duration(cfg.Policy.Greylist)}, s.opt.Now),
+		Lifetime: time.Duration(cfg.Queue.Lifetime), TempDir: filepath.Join(cfg.Data, tempDir), Shared: cfg.Store.PostgreSQL != "",
+		Now: s.opt.Now, Log: s.log,
+	}
+}
+
+// perMinute is a rate of strangers, of which ten minutes' worth may come at once: a
+// list server delivers its letter to all our members within seconds.
+func perMinute(n int) ratelimit.Limit {
+	return ratelimit.Limit{Count: n, Period: time.Minute, Burst: 10 * n}
+}

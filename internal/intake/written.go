@@ -1,0 +1,173 @@
+package intake
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"posta/internal/addr"
+	"posta/internal/mail"
+	"posta/internal/reputation"
+)
+
+// correspondents remembers whom our users write to. What is noticed waits in a queue
+// of fixed length and is written down beside the accepts, at most once a day for each
+// pair: an accept waits for nothing of it. It is safe for concurrent use.
+type correspondents struct {
+	memory *reputation.Memory
+	now    func() time.Time
+	queue  chan wrote
+	lost   atomic.Int64 // notices for which the queue had no room
+
+	mu    sync.Mutex
+	known map[addr.Address]knownUntil
+}
+
+// wrote is one submission.
+type wrote struct {
+	account int64
+	to      []addr.Address
+}
+
+type knownUntil struct {
+	reputation.Known
+	until time.Time
+}
+
+const (
+	maxWritten = 1024        // submissions that wait to be noted
+	maxNoted   = 1 << 14     // pairs of which it is known that today's is noted
+	knownFor   = time.Minute // how long an answer about a sender is believed
+	maxKnown   = 8192        // answers that are kept; of more all are asked again
+)
+
+func newCorrespondents(m *reputation.Memory, now func() time.Time) *correspondents {
+	return &correspondents{memory: m, now: now, queue: make(chan wrote, maxWritten), known: map[addr.Address]knownUntil{}}
+}
+
+// wrote notes that an account's message to addresses outside was accepted. It does
+// not block.
+func (c *correspondents) wrote(account int64, to []addr.Address) {
+	select {
+	case c.queue <- wrote{account, to}:
+	default:
+		c.lost.Add(1)
+	}
+}
+
+// knows tells of an address whether anybody here wrote to it. Who cannot be looked up
+// is a stranger.
+func (c *correspondents) knows(ctx context.Context, a addr.Address) reputation.Known {
+	now, key := c.now(), a.Fold()
+	c.mu.Lock()
+	k, ok := c.known[key]
+	c.mu.Unlock()
+	if ok && now.Before(k.until) {
+		return k.Known
+	}
+	found, err := c.memory.Known(ctx, a, 0)
+	if err != nil {
+		return reputation.Known{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.known) >= maxKnown {
+		clear(c.known)
+	}
+	c.known[key] = knownUntil{found[0], now.Add(knownFor)}
+	return found[0]
+}
+
+// run writes down what waits until ctx ends, and then what still waits. failed is
+// told of errors.
+func (c *correspondents) run(ctx context.Context, failed func(error)) {
+	n := notedToday{pairs: map[pair]bool{}}
+	for {
+		select {
+		case w := <-c.queue:
+			c.note(ctx, &n, w, failed)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), reputation.FlushEvery)
+			defer cancel()
+			for {
+				select {
+				case w := <-c.queue:
+					c.note(last, &n, w, failed)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// notedToday are the pairs that need not be looked at again before tomorrow.
+type notedToday struct {
+	day   int64
+	pairs map[pair]bool
+}
+
+type pair struct {
+	account int64
+	to      addr.Address
+}
+
+func (c *correspondents) note(ctx context.Context, n *notedToday, w wrote, failed func(error)) {
+	if day := c.now().Unix() / (24 * 60 * 60); day != n.day || len(n.pairs) >= maxNoted {
+		n.day = day
+		clear(n.pairs)
+	}
+	var news []addr.Address
+	for _, a := range w.to {
+		if p := (pair{w.account, a.Fold()}); !n.pairs[p] {
+			n.pairs[p] = true
+			news = append(news, a)
+		}
+	}
+	if len(news) == 0 {
+		return
+	}
+	if err := c.memory.Wrote(ctx, w.account, news...); err != nil {
+		failed(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range news {
+		delete(c.known, a.Fold())
+	}
+}
+
+// rememberWritten notes whom our user wrote to, once the message is kept.
+func (k *sink) rememberWritten() {
+	e := k.env
+	if k.s.in.cfg.Memory == nil || e.Client.Class != mail.Authenticated || e.Client.Account == 0 {
+		return
+	}
+	var to []addr.Address
+	for _, r := range e.Recipients {
+		if !k.tx.view.Local(r.Address.Domain) {
+			to = append(to, r.Address)
+		}
+	}
+	if len(to) > 0 {
+		k.s.in.written.wrote(e.Client.Account, to)
+	}
+}
+
+// Run does what goes on beside the sessions: blocklists are tested before anybody
+// needs them, and what was noticed of strangers and correspondents is written down in
+// batches. It blocks until ctx ends, which should be after the last session, and has
+// written by then what still waited.
+func (in *Intake) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	failed := func(err error) {
+		in.cfg.Log.WarnContext(ctx, "not remembered", "err", err)
+	}
+	wg.Go(func() { in.lists.Run(ctx, in.cfg.Lists) })
+	if in.cfg.Memory != nil {
+		wg.Go(func() { in.cfg.Memory.Run(ctx, failed) })
+		wg.Go(func() { in.written.run(ctx, failed) })
+	}
+	wg.Wait()
+}
