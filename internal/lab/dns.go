@@ -79,7 +79,9 @@ func (n *nameServer) find(name string, typ uint16) (answer []dns.RR, exists bool
 	for range maxAliases {
 		rrs, there := n.names[name]
 		if !there {
-			return answer, false
+			if rrs, there = n.wildcard(name); !there {
+				return answer, false
+			}
 		}
 		alias := ""
 		for _, rr := range rrs {
@@ -96,6 +98,22 @@ func (n *nameServer) find(name string, typ uint16) (answer []dns.RR, exists bool
 		name = alias
 	}
 	return answer, true
+}
+
+// wildcard gives the records that a name has from a wildcard beside it (RFC 4592),
+// made its own. n.mu is held.
+func (n *nameServer) wildcard(name string) ([]dns.RR, bool) {
+	next, end := dns.NextLabel(name, 0)
+	if end {
+		return nil, false
+	}
+	rrs, there := n.names["*."+name[next:]]
+	out := make([]dns.RR, len(rrs))
+	for i, rr := range rrs {
+		out[i] = dns.Copy(rr)
+		out[i].Header().Name = name
+	}
+	return out, there
 }
 
 // soa stands in negative answers: they may be remembered for five seconds, since

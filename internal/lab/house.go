@@ -46,9 +46,29 @@ type User struct {
 	Password string `json:"password"`
 }
 
+// setting is how our server differs from the lab's own: scenarios with the same one
+// share a server.
+type setting struct {
+	level string // of policy
+	list  string // one more blocklist, "" for none
+	rate  int    // of recipients a minute that one sender may name; 0 is the default
+}
+
+// folder is where the server with a setting keeps its data, below the lab's.
+func (s setting) folder() string {
+	name := s.level
+	if s.list != "" {
+		name += "-" + s.list
+	}
+	if s.rate != 0 {
+		name += "-" + strconv.Itoa(s.rate)
+	}
+	return name
+}
+
 // house is our server, running.
 type house struct {
-	level string
+	setting
 	addrs map[string]string // door → where it is
 	state *app.State
 	stop  func() // ends it and waits for its end
@@ -64,7 +84,7 @@ func (h *house) do(ctx context.Context, name string, args any) (any, error) {
 }
 
 // houseConfig is an ordinary configuration: nothing in it knows of the lab.
-func (l *Lab) houseConfig(dir, level string) *config.Config {
+func (l *Lab) houseConfig(dir string, set setting) *config.Config {
 	c := config.Default()
 	c.Hostname, c.Data, c.User = ourHost, dir, ""
 	if l.opt.Lang != "" {
@@ -77,14 +97,20 @@ func (l *Lab) houseConfig(dir, level string) *config.Config {
 	}
 	c.DNS.Servers = []string{l.dns.addr.String()}
 	c.Network.Public = []string{ourIP.String()}
-	c.Policy.Level, c.Policy.Blocklists, c.Policy.DomainBlocklists = level, []string{blocklist}, []string{domainList}
+	c.Policy.Level, c.Policy.Blocklists, c.Policy.DomainBlocklists = set.level, []string{blocklist}, []string{domainList}
 	c.Policy.Greylist = 1 // ns: the second attempt passes, however soon it comes
+	if set.list != "" {
+		c.Policy.Blocklists = append(c.Policy.Blocklists, set.list)
+	}
+	if set.rate != 0 {
+		c.Limits.SenderRate = set.rate
+	}
 	return c
 }
 
 // startHouse runs our server until the lab ends, and waits until its doors are
 // open. main is the one with the usual ports; others take any.
-func (l *Lab) startHouse(dir, level string, main bool) (*house, error) {
+func (l *Lab) startHouse(dir string, set setting, main bool) (*house, error) {
 	m, err := certs.Open(certs.Config{Certificate: l.certFile, Key: l.keyFile, Now: l.opt.Now})
 	if err != nil {
 		return nil, err
@@ -97,7 +123,7 @@ func (l *Lab) startHouse(dir, level string, main bool) (*house, error) {
 	ready, ended := make(chan *app.Running, 1), make(chan error, 1)
 	l.group.Go(func() error {
 		defer close(ended)
-		err := app.Run(ctx, l.houseConfig(dir, level), app.Options{
+		err := app.Run(ctx, l.houseConfig(dir, set), app.Options{
 			Log: log, Listen: listenAt(main), Dial: l.outside.dial, Roots: l.ca.Pool(), Certificates: m,
 			Now: l.opt.Now, Ready: func(r *app.Running) { ready <- r },
 		})
@@ -106,7 +132,7 @@ func (l *Lab) startHouse(dir, level string, main bool) (*house, error) {
 	})
 	select {
 	case r := <-ready:
-		h := &house{level: level, addrs: r.Addrs, state: r.State}
+		h := &house{setting: set, addrs: r.Addrs, state: r.State}
 		h.addrs["sendmail"] = filepath.Join(dir, app.SendmailSocket)
 		h.stop = func() {
 			cancel()

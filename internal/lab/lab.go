@@ -46,7 +46,7 @@ type Lab struct {
 	group  *errgroup.Group
 
 	mu     sync.Mutex
-	houses map[string]*house // by level of policy
+	houses map[setting]*house
 }
 
 // Start opens a lab and returns when the first letter from outside is in ana's
@@ -55,7 +55,7 @@ func Start(ctx context.Context, opt Options) (_ *Lab, err error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	l := &Lab{opt: opt, houses: map[string]*house{}}
+	l := &Lab{opt: opt, houses: map[setting]*house{}}
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.group, l.ctx = errgroup.WithContext(ctx)
 	defer func() {
@@ -120,26 +120,26 @@ func (l *Lab) open() (err error) {
 	if l.outside, err = startOutside(l.ctx, l.group, l.ca.Issue); err != nil {
 		return err
 	}
-	if l.house, err = l.startHouse(filepath.Join(l.dir, "data"), "lenient", true); err != nil {
+	if l.house, err = l.startHouse(filepath.Join(l.dir, "data"), setting{level: "lenient"}, true); err != nil {
 		return err
 	}
-	l.houses["lenient"] = l.house
+	l.houses[l.house.setting] = l.house
 	if err := l.settle(l.ctx, l.house); err != nil {
 		return err
 	}
 	return l.settleKeys(l.ctx, l.house)
 }
 
-// houseAt is our server at a level of policy. One at another level than the
+// houseAt is our server with a setting. One with another than the
 // lab's own is started when it is first asked for, on any ports, with the same
 // names and people, and without keys.
-func (l *Lab) houseAt(level string) (*house, error) {
+func (l *Lab) houseAt(set setting) (*house, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if h := l.houses[level]; h != nil {
+	if h := l.houses[set]; h != nil {
 		return h, nil
 	}
-	return l.newHouse(level)
+	return l.newHouse(set)
 }
 
 // restart ends a server and starts it again on what it left on disk.
@@ -150,20 +150,20 @@ func (l *Lab) restart(h *house) (*house, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h.stop()
-	delete(l.houses, h.level)
-	return l.newHouse(h.level)
+	delete(l.houses, h.setting)
+	return l.newHouse(h.setting)
 }
 
 // newHouse starts a server; mu is held.
-func (l *Lab) newHouse(level string) (*house, error) {
-	h, err := l.startHouse(filepath.Join(l.dir, level), level, false)
+func (l *Lab) newHouse(set setting) (*house, error) {
+	h, err := l.startHouse(filepath.Join(l.dir, set.folder()), set, false)
 	if err != nil {
 		return nil, err
 	}
 	if err := l.settle(l.ctx, h); err != nil {
 		return nil, err
 	}
-	l.houses[level] = h
+	l.houses[set] = h
 	return h, nil
 }
 

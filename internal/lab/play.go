@@ -144,7 +144,7 @@ func grow(text string) string {
 // where names a line for a mismatch.
 func (p *play) where(line int) string { return fmt.Sprintf("%s.txtar:%d", p.s.Name, line) }
 
-// setHouse chooses our server by its level of policy, or restarts it.
+// setHouse chooses our server by its setting, or restarts it.
 func (p *play) setHouse(ctx context.Context, s Section) (err error) {
 	for n, l := range s.lines {
 		if l == "restart" {
@@ -161,11 +161,22 @@ func (p *play) setHouse(ctx context.Context, s Section) (err error) {
 			}
 			continue
 		}
-		level, ok := strings.CutPrefix(l, "level ")
-		if !ok {
-			return fmt.Errorf("%s: %q is not understood", p.where(n), l)
+		set := p.house.setting
+		key, value, _ := strings.Cut(l, " ")
+		switch key {
+		case "level":
+			set.level = value
+		case "list":
+			set.list = value
+		case "sender_rate":
+			set.rate, err = strconv.Atoi(value)
+		default:
+			err = errors.New("no such setting")
 		}
-		if p.house, err = p.lab.houseAt(level); err != nil {
+		if err != nil {
+			return fmt.Errorf("%s: %q is not understood: %w", p.where(n), l, err)
+		}
+		if p.house, err = p.lab.houseAt(set); err != nil {
 			return err
 		}
 		if err := p.mark(ctx); err != nil {

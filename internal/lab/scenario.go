@@ -60,8 +60,10 @@ var kinds = map[string]kind{
 // the catalogues it covers. Everywhere {id} stands for a word that is new in
 // each playing: letters carry it, so that the ones of this playing are known.
 //
-//	-- house --        our server, at another level of policy:
-//	level strict       (scenarios at one level share a server)
+//	-- house --        our server, with other settings than the lab's own:
+//	level strict       of policy (scenarios with the same settings share a server)
+//	list dead.lab.test one more blocklist
+//	sender_rate 1      limits.sender_rate
 //	restart            ends it and starts it again; not the lab's own
 //	do alias.add {"address": …}   a command, as the administrator gives it
 //	-- world --        what changes outside:
