@@ -192,7 +192,7 @@ func (k *sink) recognise(ctx context.Context, set *finding.Set, f *facts) {
 		return
 	}
 	if k.tx.regard.Known = in.written.knows(ctx, author); k.tx.regard.Known.ByAnyone {
-		k.tx.noteFact("known correspondent", author.String()+": we wrote on "+strconv.Itoa(k.tx.regard.Known.Days)+" days, last "+k.tx.regard.Known.Last.Format(time.DateOnly))
+		k.tx.noteFact("known correspondent", author.String()+": days on which we wrote: "+strconv.Itoa(k.tx.regard.Known.Days)+", the last "+k.tx.regard.Known.Last.Format(time.DateOnly))
 	}
 }
 

@@ -83,12 +83,14 @@ func (c *correspondents) knows(ctx context.Context, a addr.Address) reputation.K
 // told of errors.
 func (c *correspondents) run(ctx context.Context, failed func(error)) {
 	n := notedToday{pairs: map[pair]bool{}}
+	// A notice that is taken from the queue is written, whenever ctx ends.
+	lasting := context.WithoutCancel(ctx)
 	for {
 		select {
 		case w := <-c.queue:
-			c.note(ctx, &n, w, failed)
+			c.note(lasting, &n, w, failed)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), reputation.FlushEvery)
+			last, cancel := context.WithTimeout(lasting, reputation.FlushEvery)
 			defer cancel()
 			for {
 				select {
@@ -128,6 +130,8 @@ func (c *correspondents) note(ctx context.Context, n *notedToday, w wrote, faile
 	if len(news) == 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, reputation.FlushEvery)
+	defer cancel()
 	if err := c.memory.Wrote(ctx, w.account, news...); err != nil {
 		failed(err)
 	}
