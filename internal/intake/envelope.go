@@ -71,6 +71,9 @@ func isRoot(host string) bool { return host == "." || host == "" }
 // lookExchangers looks at the first few MX hosts. What is not in the cache is asked
 // for all hosts at once, by a first round that does not wait.
 func lookExchangers(ctx context.Context, dns resolver.Resolver, hosts []string) exchangerFaults {
+	if len(hosts) == 1 {
+		return exchangers(ctx, dns, hosts)
+	}
 	var probe resolver.Probe
 	f := exchangers(probe.Context(ctx), dns, hosts)
 	if probe.Missed() {

@@ -206,11 +206,14 @@ func addTLS(set *finding.Set, c *mail.Client) {
 	switch {
 	case c.Door != mail.MX:
 	case c.TLS.Version == "":
-		set.Add(finding.Of(finding.TLSNone, finding.Fail, c.IP.String(), "MAIL was said", "without STARTTLS"))
+		set.Add(finding.Finding{Check: finding.TLSNone, Outcome: finding.Fail, Evidence: inTheClear})
 	default:
 		set.Add(finding.Finding{Check: finding.TLSNone, Outcome: finding.Pass})
 	}
 }
+
+// inTheClear is the evidence of tls.none, the same for every such message.
+var inTheClear = []finding.Fact{{What: "MAIL was said", Seen: "without STARTTLS"}}
 
 // notices are the misbehaviours of the dialogue that are checks.
 var notices = map[smtpserver.NoticeKind]finding.ID{

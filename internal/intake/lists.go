@@ -16,7 +16,11 @@ import (
 // where there is none.
 func (in *Intake) ask(ctx context.Context, wg *sync.WaitGroup, e *eventually[[]dnsbl.Result], f dnsbl.Facts) {
 	*e = eventually[[]dnsbl.Result]{}
-	questions := dnsbl.Questions(in.cfg.Lists, f)
+	l := in.cfg.Lists
+	if len(l.IP)+len(l.HELO)+len(l.Sender) == 0 {
+		return
+	}
+	questions := dnsbl.Questions(l, f)
 	if len(questions) == 0 {
 		return
 	}

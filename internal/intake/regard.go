@@ -83,30 +83,28 @@ func (j *txJudge) beginStanding(e *mail.Envelope) {
 	if in.cfg.Memory == nil {
 		return
 	}
-	who := reputation.Sender{Domain: e.ReversePath.Domain, IP: e.Client.IP}
-	read := func(ctx context.Context) standing {
-		r, _ := j.spf.await(ctx)
-		who.Proven = r.Status == spf.Pass
-		return in.standing(ctx, who)
-	}
 	if j.spf.ready() {
-		who.Proven = j.spf.value.Status == spf.Pass
-		if st, ok := in.standings.get(keyOf(who), in.cfg.Now()); ok {
+		k := standingKey{e.ReversePath.Domain, reputation.Network(e.Client.IP), j.spf.value.Status == spf.Pass}
+		if st, ok := in.standings.get(k, in.cfg.Now()); ok {
 			j.known = eventually[standing]{done: over, value: st}
 			return
 		}
 	}
-	j.known.beginBeside(j.ctx, &j.wg, read)
+	j.readStanding(reputation.Sender{Domain: e.ReversePath.Domain, IP: e.Client.IP})
 }
 
-func keyOf(s reputation.Sender) standingKey {
-	return standingKey{s.Domain, reputation.Network(s.IP), s.Proven}
+func (j *txJudge) readStanding(who reputation.Sender) {
+	j.known.beginBeside(j.ctx, &j.wg, func(ctx context.Context) standing {
+		r, _ := j.spf.await(ctx)
+		who.Proven = r.Status == spf.Pass
+		return j.in.standing(ctx, who)
+	})
 }
 
 // standing reads through the cache. Who cannot be read is unknown.
 func (in *Intake) standing(ctx context.Context, who reputation.Sender) standing {
 	now := in.cfg.Now()
-	k := keyOf(who)
+	k := standingKey{who.Domain, reputation.Network(who.IP), who.Proven}
 	if st, ok := in.standings.get(k, now); ok {
 		return st
 	}
