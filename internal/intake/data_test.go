@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,9 @@ func sign(t testing.TB, k dkim.Key, text string, tags ...string) string {
 	return string(field) + text
 }
 
+// anID is the id in a reply.
+var anID = regexp.MustCompile(`\b[0-9a-hjkmnp-tv-z]{26}\b`)
+
 // judged sends a message from a stranger to ana, and gives the reply and the trace
 // of it.
 func (h *house) judged(c mail.Client, from, text string) (string, *trace.Record) {
@@ -70,12 +74,11 @@ func (h *house) judged(c mail.Client, from, text string) (string, *trace.Record)
 	if err := h.store.FlushTraces(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}
-	ids, err := h.store.FindTraces(h.t.Context(), "ana@empresa.test", 10)
-	if err != nil || len(ids) == 0 {
-		h.t.Fatal(ids, err)
+	id, err := mail.ParseID(anID.FindString(final[0].String()))
+	if err != nil {
+		h.t.Fatal(final[0], err)
 	}
-	slices.SortFunc(ids, func(a, b mail.ID) int { return strings.Compare(b.String(), a.String()) }) // ids begin with their time
-	st, err := h.store.Trace(h.t.Context(), ids[0])
+	st, err := h.store.Trace(h.t.Context(), id)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -121,6 +124,7 @@ func TestSignatures(t *testing.T) {
 	k, record := key(t, "good.example", "s")
 	other, _ := key(t, "good.example", "none")
 	now := time.Now().Unix()
+	h := newHouse(t)
 	testing_ := strings.Replace(record, "v=DKIM1;", "v=DKIM1; t=y;", 1)
 	for _, c := range []struct {
 		name     string
@@ -149,7 +153,6 @@ func TestSignatures(t *testing.T) {
 		{"two broken, one of them perhaps good", "FAIL timeout", sign(t, other, sign(t, k, letter)), "?dkim.key ?dkim.key", "", mail.Accept},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
 			zone := maps.Clone(world)
 			zone["_dmarc.good.example"] = []string{"TXT v=DMARC1; p=quarantine"}
 			zone["s._domainkey.good.example"] = []string{c.record}
@@ -239,6 +242,7 @@ func TestTrustedForwarder(t *testing.T) {
 	bank := strings.Replace(letter, "From: a@good.example", "From: cuentas@bank.example", 1)
 	passed, failed := authres.DMARC("pass", "bank.example"), authres.DMARC("fail", "bank.example")
 	sealed := seal(t, list, bank, arc.None, passed)
+	h := newHouse(t)
 	for _, c := range []struct {
 		name    string
 		trusted string
@@ -258,7 +262,6 @@ func TestTrustedForwarder(t *testing.T) {
 		{"a second author", `"good.example"`, seal(t, list, strings.Replace(bank, "From: ", "From: x@tienda.example, ", 1), arc.None, passed), "550 5.7.26 ", "!dmarc.fail", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
 			zone := maps.Clone(world)
 			zone["arc._domainkey.good.example"] = []string{"TXT " + listRecord}
 			zone["arc._domainkey.evil.example"] = []string{"TXT " + evilRecord}
@@ -277,7 +280,7 @@ func TestTrustedForwarder(t *testing.T) {
 				t.Errorf("override %+v, asked %q", rec.Override, rec.Asked)
 			}
 			if c.result != "" {
-				if got := h.mailIn("ana", "INBOX"); len(got) != 1 || !strings.Contains(got[0], c.result) {
+				if got := h.mailIn("ana", "INBOX"); len(got) == 0 || !strings.Contains(got[len(got)-1], c.result) {
 					t.Errorf("%q lacks %q", got, c.result)
 				}
 				if got := seen(&rec.Findings, finding.DMARCFail); !strings.Contains(got, "not counted: good.example is trusted") || !strings.Contains(got, "record: v=DMARC1; p=reject\n") {
@@ -330,6 +333,7 @@ func TestHeaderChecks(t *testing.T) {
 	date, id := "Date: "+now, "Message-ID: <1@good.example>"
 	near := stranger()
 	near.Class = mail.LocalNetwork
+	h := newHouse(t)
 	for _, c := range []struct {
 		name   string
 		client mail.Client
@@ -363,7 +367,6 @@ func TestHeaderChecks(t *testing.T) {
 		{"mailto only", stranger(), fields(date, id, "List-Unsubscribe: <mailto:x@good.example>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"), "!list.unsubscribe", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t)
 			_, rec := h.judged(c.client, "a@good.example", c.text)
 			if got := failures(&rec.Findings, "header", "from", "list"); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
