@@ -42,6 +42,7 @@ func BenchmarkJudge(b *testing.B) {
 	}
 	text = string(signature) + text
 	c := stranger()
+	c.TLS.Version = "TLS1.3"
 	s, _ := h.Open(b.Context(), &c)
 	defer s.Close(b.Context(), smtpserver.CloseReason{})
 	s.Hello(b.Context(), &c)
