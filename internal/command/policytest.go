@@ -149,11 +149,13 @@ func (t *trial) look(st *store.StoredTrace, since time.Time) {
 		was := seen.To[i].Action
 		becomes := b.Action.String()
 		switch {
+		case was == mail.Defer && b.Greylist != "": // put off now as then
+			continue
 		case b.Unknown:
 			becomes = "unknown"
 		case b.Greylist != "" && was < mail.Defer && !rec.Greylisted:
 			becomes = "greylist"
-		case b.Action == was, was == mail.Defer && b.Greylist != "":
+		case b.Action == was:
 			continue
 		}
 		t.add(rec, changeKey{senderOf(rec), was.String(), becomes, cmp.Or(b.Check, b.Greylist), b.Unknown})
@@ -168,6 +170,7 @@ func seenOf(rec *trace.Record) policy.Seen {
 		Class: class, Asked: asked, PerRcpt: rec.Door == mail.LMTP.String(),
 		Whole: rec.Stage == trace.Accepted || rec.Stage == trace.AtData, Findings: &rec.Findings,
 	}
+	alone := takeAlone(&s, rec)
 	for _, to := range rec.To {
 		action, ok := mail.ParseAction(to.Action)
 		if !ok || !policy.Decides(finding.ID(to.Check)) {
@@ -178,9 +181,34 @@ func seenOf(rec *trace.Record) policy.Seen {
 			r.Recipient, r.Postmaster = a, directory.IsPostmaster(a)
 		}
 		r.Friend = to.Friend
+		for _, f := range alone {
+			if string(f.Check) == to.Check {
+				r.Alone = append(r.Alone, f)
+			}
+		}
 		s.To = append(s.To, r)
 	}
 	return s
+}
+
+// takeAlone takes out of what was found that which holds for those recipients only
+// whom it refused.
+func takeAlone(s *policy.Seen, rec *trace.Record) (alone []finding.Finding) {
+	isAlone := func(f finding.Finding) bool { return policy.Alone(f.Check) }
+	if !slices.ContainsFunc(rec.Findings.Others, isAlone) {
+		return nil
+	}
+	rest := rec.Findings.Clone()
+	rest.Others = nil
+	for _, f := range rec.Findings.Others {
+		if isAlone(f) {
+			alone = append(alone, f)
+		} else {
+			rest.Others = append(rest.Others, f)
+		}
+	}
+	s.Findings = &rest
+	return alone
 }
 
 // senderOf is the domain of the reverse-path, or the client of a message without.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"posta/internal/command"
 	"posta/internal/dnsbl"
 	"posta/internal/finding"
 	"posta/internal/mail"
@@ -551,6 +552,39 @@ func TestCorrespondents(t *testing.T) {
 		}
 		if n != tt.want {
 			t.Errorf("%s: known %d times, want %d", tt.client.IP, n, tt.want)
+		}
+	}
+}
+
+// A dry run of the policy that holds changes nothing of what limits and greylisting
+// did: neither is held against the recipients whom they let pass. Of one that puts
+// nobody off it says that it does not know what would have come.
+func TestDryRunOfStrangers(t *testing.T) {
+	h, _ := strangersHouse(t, func(c *Config) { c.Limits.Sender = ratelimit.Limit{Count: 2, Period: time.Minute} })
+	three := []string{"ana@empresa.test", "luis@empresa.test", "ana+x@empresa.test"}
+	if rcpt, final := h.talk(from("192.0.2.1", "mx.good.example"), "a@good.example", three, letter); len(rcpt) != 1 || final[0].Code != 250 {
+		t.Fatal(rcpt, final)
+	}
+	if rcpt, _ := h.talk(line("198.51.100.91"), "a@home.example", three[:1], letter); len(rcpt) != 1 {
+		t.Fatal(rcpt)
+	}
+	if err := h.store.FlushTraces(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"level = 'strict'": "",
+		"level = 'strict'\n[rules]\n'ptr.generic' = 'accept'": "home.example: defer → unknown",
+		"level = 'strict'\n[rules]\n'rate.sender' = 'accept'": "good.example: defer → accept",
+		"level = 'strict'\n[rules]\n'ptr.generic' = 'reject'": "home.example: defer → reject",
+	} {
+		var report command.PolicyReport
+		h.do("policy.test", command.PolicyTrial{Text: text, Since: time.Now().Add(-time.Hour)}, &report)
+		var got []string
+		for _, c := range report.Changes {
+			got = append(got, c.Sender+": "+c.Was+" → "+c.Becomes)
+		}
+		if strings.Join(got, ", ") != want || report.Sessions != 2 {
+			t.Errorf("%q: %q in %d sessions, want %q", text, got, report.Sessions, want)
 		}
 	}
 }

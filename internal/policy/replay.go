@@ -9,18 +9,19 @@ import (
 // at it.
 type Seen struct {
 	Class    mail.Class
-	Asked    mail.Action // what the From domain's DMARC record asked for
-	PerRcpt  bool        // each recipient had a reply of its own (LMTP)
-	Whole    bool        // the message was read: its findings are all there
-	Findings *finding.Set
+	Asked    mail.Action  // what the From domain's DMARC record asked for
+	PerRcpt  bool         // each recipient had a reply of its own (LMTP)
+	Whole    bool         // the message was read: its findings are all there
+	Findings *finding.Set // but for those of checks that are Alone
 	To       []SeenRecipient
 }
 
 // SeenRecipient is one recipient of it.
 type SeenRecipient struct {
 	Facts
-	Early  bool        // it was refused before the message came
-	Action mail.Action // what was done
+	Alone  []finding.Finding // about this recipient alone
+	Early  bool              // it was refused before the message came
+	Action mail.Action       // what was done
 }
 
 // Becomes is what a policy would do for a recipient.
@@ -29,6 +30,18 @@ type Becomes struct {
 	// Unknown is set when the transaction would get further than it did: what the
 	// message would have shown was never seen.
 	Unknown bool
+}
+
+// of are the findings that hold for one recipient.
+func (s *Seen) of(r *SeenRecipient) *finding.Set {
+	if len(r.Alone) == 0 {
+		return s.Findings
+	}
+	all := s.Findings.Clone()
+	for _, f := range r.Alone {
+		all.Add(f)
+	}
+	return &all
 }
 
 // Replay tells what a policy would do with the past, for each recipient.
@@ -40,7 +53,7 @@ func (p *Policy) Replay(s *Seen) []Becomes {
 		r := &s.To[i]
 		f := r.Facts
 		f.Class, f.DMARC = s.Class, s.Asked
-		v := p.Fold(s.Findings, f)
+		v := p.Fold(s.of(r), f)
 		out[i].Verdict = v
 		switch {
 		case v.Action >= mail.Defer && r.Early: // refused again, as early

@@ -115,9 +115,17 @@ var rules = [...]Rule{
 	row(finding.HeaderDuplicate, fine, fine, junk, fine),
 }
 
-// Decides reports whether a verdict can come from a check: it has a row, or there is
-// none ("").
-func Decides(id finding.ID) bool { return id == "" || byCheck(id) != nil }
+// Decides reports whether what was done can come from policy by a check: it has a
+// row, or there is none (""), or it is greylisting, for which others ask.
+func Decides(id finding.ID) bool {
+	return id == "" || id == finding.Greylisted || byCheck(id) != nil
+}
+
+// Alone reports whether a check is about one recipient of a transaction, and is not
+// held against the others: a limit may be met by the fifth.
+func Alone(id finding.ID) bool {
+	return id == finding.RateClient || id == finding.RateSender || id == finding.RateRcpt
+}
 
 // byCheck finds a row; nil where a check has no consequence.
 func byCheck(id finding.ID) *Rule {
