@@ -56,8 +56,13 @@ type listener struct {
 }
 
 // Connect opens the milters and tells of the client. Of the envelope in f only
-// the client is looked at.
+// the client is looked at; its class says which milters it concerns.
 func (d *Dialogue) Connect(ctx context.Context, f *Facts) Answer {
+	for i, l := range d.listeners {
+		if l != nil && !l.member.sees(f.Envelope.Client.Class) {
+			d.listeners[i] = nil
+		}
+	}
 	return d.tell(ctx, func(ctx context.Context, l *listener) (milter.Verdict, error) {
 		s, err := l.client.Open(ctx)
 		if err != nil {
@@ -209,10 +214,17 @@ func (l *listener) ask(ctx, limit context.Context, stage func(context.Context, *
 		})
 	}
 	if err == nil {
-		return Answer{Action: actionOf(v), Reply: v.Reply, By: l.member.Name}
+		a := Answer{Action: actionOf(v), Reply: v.Reply, By: l.member.Name}
+		if a.Action >= mail.Defer {
+			l.member.counts.add(&Result{Report: Report{Action: a.Action}})
+		}
+		return a
 	}
 	l.fail(err)
 	var r Result
 	r.fail(ctx, l.member, err)
+	if r.Action == mail.Defer { // else it is heard of again, and counted, after the dot
+		l.member.counts.add(&r)
+	}
 	return Answer{Action: r.Action, By: l.member.Name, Cause: r.Cause, Err: err}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"posta/internal/mail"
@@ -19,6 +21,8 @@ type Member struct {
 	OnFailure  Fallback
 	OnTooLarge Fallback
 	Parallel   int // messages at a time; 0 is 16
+	// Classes are those whose mail it sees; none is everybody's.
+	Classes []mail.Class
 }
 
 // Config is what a Runner is made of.
@@ -42,6 +46,12 @@ type member struct {
 	Member
 	slots   chan struct{}
 	breaker breaker
+	counts  counts
+}
+
+// sees reports whether mail of a class concerns it.
+func (m *member) sees(c mail.Class) bool {
+	return len(m.Classes) == 0 || slices.Contains(m.Classes, c)
 }
 
 // New makes a Runner. It does not connect to anything.
@@ -95,7 +105,12 @@ func (r *Runner) Close() error {
 // be called.
 func (r *Runner) Len() int { return len(r.members) }
 
-// Run asks every member about a message. It blocks for at most Total and ends
+// Sees reports whether mail of a class concerns any member.
+func (r *Runner) Sees(c mail.Class) bool {
+	return slices.ContainsFunc(r.members, func(m *member) bool { return m.sees(c) })
+}
+
+// Run asks every member that it concerns about a message. It blocks for at most Total and ends
 // early with ctx; then, as in every doubt, the action is Defer. The caller reads the Outcome's
 // message, then closes it.
 func (r *Runner) Run(ctx context.Context, f *Facts, m Message) *Outcome {
@@ -108,6 +123,9 @@ func (r *Runner) run(ctx context.Context, f *Facts, m Message, pick func(i int) 
 	limit, cancel := context.WithTimeout(ctx, r.total)
 	defer cancel()
 	for i, mb := range r.members {
+		if !mb.sees(f.Envelope.Client.Class) {
+			continue
+		}
 		began := time.Now()
 		rep, err := mb.ask(limit, &o.facts, o.Message, r.tmp, pick(i))
 		if err == nil {
@@ -120,6 +138,7 @@ func (r *Runner) run(ctx context.Context, f *Facts, m Message, pick func(i int) 
 		} else {
 			res.Report = rep
 		}
+		mb.counts.add(&res)
 		if o.add(res) {
 			break
 		}
@@ -214,21 +233,26 @@ type Health struct {
 	Name, Kind string
 	Version    string // as the program gives it
 	Err        error  // why it cannot be asked now
+	OnFailure  Fallback
 	// Resting until then, after failures in a row of which the last is Last.
 	Resting time.Time
 	Last    error
 }
 
-// Health asks every member whether it is there. It blocks for at most 5 s each.
+// Health asks every member whether it is there. It blocks for at most 5 s.
 func (r *Runner) Health(ctx context.Context) []Health {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	out := make([]Health, len(r.members))
+	var wg sync.WaitGroup
 	for i, m := range r.members {
-		h := Health{Name: m.Name, Kind: m.Scanner.Defaults().Kind}
-		h.Resting, h.Last = m.breaker.resting()
-		limit, cancel := context.WithTimeout(ctx, 5*time.Second)
-		h.Version, h.Err = m.Scanner.Ping(limit)
-		cancel()
-		out[i] = h
+		wg.Go(func() {
+			h := Health{Name: m.Name, Kind: m.Scanner.Defaults().Kind, OnFailure: m.OnFailure}
+			h.Resting, h.Last = m.breaker.resting()
+			h.Version, h.Err = m.Scanner.Ping(ctx)
+			out[i] = h
+		})
 	}
+	wg.Wait()
 	return out
 }

@@ -396,3 +396,46 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A member sees the mail of its classes only, in the session and after the dot,
+// and what came of it is counted.
+func TestClasses(t *testing.T) {
+	listens, stop := guards(t, "One")
+	defer stop()
+	r := runner(t,
+		Member{Name: "users", Scanner: listens, Classes: []mail.Class{mail.Authenticated}},
+		Member{Name: "strangers", Scanner: says(Report{Action: mail.Junk}, nil), Classes: []mail.Class{mail.OwnServer, mail.BigProvider}},
+		Member{Name: "down", Scanner: says(Report{}, failed(Down, "gone")), OnFailure: Pass})
+	for class, want := range map[mail.Class]string{
+		mail.OwnServer:     "strangers down",
+		mail.LocalNetwork:  "down",
+		mail.Authenticated: "users down",
+	} {
+		f := facts(t)
+		f.Envelope.Client.Class = class
+		d := r.Listen()
+		for _, a := range []Answer{d.Connect(t.Context(), f), d.Helo(t.Context(), f), d.Mail(t.Context(), f), d.Rcpt(t.Context(), f.Envelope.Recipients[0])} {
+			if a.Action != mail.Accept {
+				t.Errorf("%v: %+v", class, a)
+			}
+		}
+		o := d.Run(t.Context(), f, text(header, "Hello\r\n"))
+		var asked []string
+		for _, res := range o.Results {
+			asked = append(asked, res.Name)
+		}
+		if got := strings.Join(asked, " "); got != want || !r.Sees(class) {
+			t.Errorf("%v: asked %q, want %q", class, got, want)
+		}
+		o.Close()
+		d.Close()
+	}
+	s := r.Stats()
+	if s[0].Answers[mail.Accept] != 1 || s[1].Answers[mail.Junk] != 1 || s[2].Failures[Down] != 3 || s[2].Answers[mail.Accept] != 0 {
+		t.Errorf("%+v", s)
+	}
+	only := runner(t, Member{Scanner: says(Report{}, nil), Classes: []mail.Class{mail.Authenticated}})
+	if only.Sees(mail.OwnServer) {
+		t.Error("a scanner of our users sees strangers")
+	}
+}
