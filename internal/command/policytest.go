@@ -166,8 +166,9 @@ func (t *trial) look(st *store.StoredTrace, since time.Time) {
 func seenOf(rec *trace.Record) policy.Seen {
 	class, _ := mail.ParseClass(rec.Class)
 	asked, _ := mail.ParseAction(rec.Asked)
+	filter, _ := mail.ParseAction(rec.Filter)
 	s := policy.Seen{
-		Class: class, Asked: asked, PerRcpt: rec.Door == mail.LMTP.String(),
+		Class: class, Asked: asked, Filter: filter, PerRcpt: rec.Door == mail.LMTP.String(),
 		Whole: rec.Stage == trace.Accepted || rec.Stage == trace.AtData, Findings: &rec.Findings,
 	}
 	alone := takeAlone(&s, rec)
@@ -175,6 +176,9 @@ func seenOf(rec *trace.Record) policy.Seen {
 		action, ok := mail.ParseAction(to.Action)
 		if !ok || !policy.Decides(finding.ID(to.Check)) {
 			continue // refused for what no policy decides: no such address, no room
+		}
+		if finding.ID(to.Check) == finding.ScanRefused && to.Reply != "" {
+			continue // a filter refused this one recipient; no finding of the message says so
 		}
 		r := policy.SeenRecipient{Action: action, Early: to.Reply != ""}
 		if a, err := addr.ParseAddress(to.Address); err == nil {

@@ -83,6 +83,10 @@ type Facts struct {
 	Recipient addr.Address
 	// DMARC is what the From domain's record asks for when dmarc.fail holds.
 	DMARC mail.Action
+	// Filter is what a filter asked for when scan.refused holds: Quarantine, Discard,
+	// Defer or Reject. The table may make it milder, not harder. Accept, the zero
+	// value, leaves it to the table.
+	Filter mail.Action
 	// Postmaster is set for postmaster@ and abuse@, which take mail from clients
 	// that are refused elsewhere (RFC 5321 §4.5.1, RFC 2142).
 	Postmaster bool
@@ -194,6 +198,9 @@ func (p *Policy) step(r *Rule, ex *Exception, s *finding.Set, f Facts) (Step, bo
 	st := p.at(r, ex, c)
 	if st.Published {
 		st.Action = f.DMARC
+	}
+	if r.Check == finding.ScanRefused && f.Filter != mail.Accept {
+		st.Action = min(st.Action, f.Filter)
 	}
 	return st, true
 }

@@ -10,6 +10,7 @@ import (
 type Seen struct {
 	Class    mail.Class
 	Asked    mail.Action  // what the From domain's DMARC record asked for
+	Filter   mail.Action  // what a filter asked for
 	PerRcpt  bool         // each recipient had a reply of its own (LMTP)
 	Whole    bool         // the message was read: its findings are all there
 	Findings *finding.Set // but for those of checks that are Alone
@@ -52,7 +53,7 @@ func (p *Policy) Replay(s *Seen) []Becomes {
 	for i := range s.To {
 		r := &s.To[i]
 		f := r.Facts
-		f.Class, f.DMARC = s.Class, s.Asked
+		f.Class, f.DMARC, f.Filter = s.Class, s.Asked, s.Filter
 		v := p.Fold(s.of(r), f)
 		out[i].Verdict = v
 		switch {

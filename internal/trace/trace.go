@@ -61,6 +61,8 @@ type Record struct {
 	Reply     string      `json:"reply,omitempty"`  // what the client read at the end
 	Level     string      `json:"level,omitempty"`  // of policy
 	Asked     string      `json:"asked,omitempty"`  // what the From domain's DMARC record asks for, when dmarc.fail holds
+	Filter    string      `json:"filter,omitempty"` // what a filter asks for, when scan.refused holds
+	Scans     []Scan      `json:"scans,omitempty"`  // what scanners said, in the order in which they were asked
 	// Override tells why what it asks for was not done; nil: it was, or nothing was asked.
 	Override *Override `json:"override,omitempty"`
 	// Greylisted is set when a policy that greylists this found the sender known.
@@ -85,6 +87,38 @@ type Override struct {
 // TrustedForwarder is the Type of an override by the word of a sealer whom the
 // administrator trusts.
 const TrustedForwarder = "trusted_forwarder"
+
+// Scan is what one scanner said of a message. Texts that are its own are printable.
+type Scan struct {
+	Name     string   `json:"name"`
+	Action   string   `json:"action"`          // what it wants, or what it is set to when it fails
+	Cause    string   `json:"cause,omitempty"` // why it has no opinion: "down", "slow"…
+	Reason   string   `json:"reason,omitempty"`
+	Reply    string   `json:"reply,omitempty"` // what it wants the client told
+	Score    float64  `json:"score,omitempty"`
+	Required float64  `json:"required,omitempty"`
+	Greylist bool     `json:"greylist,omitempty"` // it would like to see the message again later
+	Symbols  []string `json:"symbols,omitempty"`  // "BAYES_SPAM 4.5", the heaviest first
+	Edits    []string `json:"edits,omitempty"`    // what it changed, and what of that was not allowed
+	Millis   int64    `json:"ms,omitempty"`       // how long it took
+}
+
+// String is the opinion on one line.
+func (s *Scan) String() string {
+	out := s.Name + ": " + s.Action
+	if s.Cause != "" {
+		out += " (" + s.Cause + ")"
+	}
+	if s.Required != 0 || s.Score != 0 {
+		out += fmt.Sprintf(" %g/%g", s.Score, s.Required)
+	}
+	for _, t := range []string{s.Reply, s.Reason} {
+		if t != "" {
+			out += " " + t
+		}
+	}
+	return out
+}
 
 // Merged tells what a record of stage AtMerged stands for.
 type Merged struct {
