@@ -57,6 +57,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	c.checkLimits(bad)
 	c.checkQueue(bad)
 	c.checkStore(bad)
+	c.checkScanners(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is not one of text, json", c.Log.Format)
 	}

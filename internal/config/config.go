@@ -42,6 +42,9 @@ type Config struct {
 	Queue   Queue   `toml:"queue"`
 	Log     Log     `toml:"log"`
 
+	// Scanners are asked about each message, in the order in which they stand.
+	Scanners []Scanner `toml:"scanner"`
+
 	// Path and Source are the file that Load has read and its text, for a backup;
 	// otherwise empty.
 	Path   string `toml:"-" json:"-"`

@@ -114,7 +114,7 @@ func allKeys(t reflect.Type, prefix string) []string {
 		}
 		key := prefix + f.Tag.Get("toml")
 		ft := f.Type
-		if ft.Kind() == reflect.Pointer {
+		if ft.Kind() == reflect.Pointer || ft.Kind() == reflect.Slice {
 			ft = ft.Elem()
 		}
 		out = append(out, key)
@@ -142,16 +142,24 @@ func nearest(key string, known []string) string {
 }
 
 // keyLines finds the line of each key, for problems that the checks find after
-// decoding. It reads only what posta.toml has: tables and keys at line starts.
+// decoding. It reads only what posta.toml has: tables, those of a list numbered
+// from 1 ("scanner[2].address"), and keys at line starts.
 func keyLines(text []byte) map[string]int {
 	lines := map[string]int{}
 	table := ""
+	count := map[string]int{}
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
-			table = strings.Trim(line, "[] \t") + "."
+			name, _, _ := strings.Cut(line, "#")
+			table = strings.Trim(name, "[] \t") + "."
+			if strings.HasPrefix(line, "[[") {
+				name = strings.TrimSuffix(table, ".")
+				count[name]++
+				table = fmt.Sprintf("%s[%d].", name, count[name])
+			}
 			lines[strings.TrimSuffix(table, ".")] = n
 			continue
 		}

@@ -170,15 +170,18 @@ func onLoopback(hop string) bool {
 }
 
 // Password is the first line of the password file.
-func (q *Queue) Password() (string, error) {
-	b, err := os.ReadFile(q.PasswordFile)
+func (q *Queue) Password() (string, error) { return passwordIn(q.PasswordFile) }
+
+// passwordIn reads the first line of a file.
+func passwordIn(path string) (string, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	line = strings.TrimRight(line, "\r")
 	if line == "" {
-		return "", fmt.Errorf("%s: the first line, where the password should be, is empty", q.PasswordFile)
+		return "", fmt.Errorf("%s: the first line, where the password should be, is empty", path)
 	}
 	return line, nil
 }
