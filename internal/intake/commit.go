@@ -102,6 +102,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	fresh := dropRepeated(verdicts, repeated)
 	for _, r := range repeated {
 		if r {
+			k.again = true
 			in.counts.Repeated.Add(1)
 		}
 	}
@@ -124,7 +125,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	k.rememberVerdicts(verdicts)
 	k.rememberWritten()
 	in.counts.Accepted.Add(1)
-	in.counts.Octets.Add(k.spool.size)
+	in.counts.Octets.Add(k.received)
 	k.s.last = &accepted{e.ID, keys}
 	return k.answers(done, verdicts, repeated)
 }
@@ -197,11 +198,11 @@ func confirmClass(c mail.Class) mail.Class {
 // accept builds the transaction from the effects that filing gives.
 func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []store.ConfirmKey, rec *trace.Record, done smtp.Reply) (*store.Accept, error) {
 	in, e := k.s.in, k.env
-	p, err := k.prefix(f, verdicts)
+	p, err := k.prefix(f)
 	if err != nil {
 		return nil, err
 	}
-	if p.edited {
+	if k.replaced {
 		sum = k.spool.sum()
 	}
 	now := in.cfg.Now()
@@ -358,7 +359,7 @@ func (k *sink) record(f *facts, set *finding.Set, sum [32]byte, verdicts []mail.
 	r := k.s.baseRecord(k.env)
 	r.Author, r.Subject = f.author, f.tree.Envelope.Subject
 	r.MessageID = f.tree.Envelope.MessageID
-	r.Size, r.SHA256 = k.spool.size, hex.EncodeToString(sum[:])
+	r.Size, r.SHA256 = k.received, hex.EncodeToString(sum[:])
 	r.Findings, r.Override = *set, f.override
 	for i, to := range k.env.Recipients {
 		v := verdicts[i]

@@ -30,6 +30,10 @@ type sink struct {
 	spool  *spool
 	parser *message.Parser
 
+	received int64 // octets that came, once all have
+	replaced bool  // the spool's bytes are no longer those received
+	again    bool  // the client repeats what we have for some of its recipients
+
 	end3     [3]byte // the last octets of the header so far
 	header   int     // where the body begins, -1 until the header has ended
 	verifier *dkim.Verifier
@@ -131,6 +135,7 @@ func (k *sink) end() {
 // facts are what intake reads out of a message.
 type facts struct {
 	header  message.Header
+	inSpool int64 // octets at the start of the spool that header stands for
 	tree    *message.Part
 	hops    int
 	from    []string // domains of the From field, "" for an address without one
@@ -142,6 +147,10 @@ type facts struct {
 	// override tells why a failure of DMARC does not count; nil: it does, or there is
 	// none.
 	override *trace.Override
+
+	complete  bool   // the fields below are made
+	missing   []byte // what is put above header: fields that were missing, an empty line
+	rewritten bool   // header is not what the spool has in its place
 }
 
 // maxAuthors bounds the From addresses that are looked at.
@@ -165,7 +174,8 @@ func (k *sink) read(ctx context.Context) (*facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &facts{header: head, tree: tree}
+	k.received = k.spool.size
+	f := &facts{header: head, inSpool: n, tree: tree}
 	f.defects = message.Inspect(f.header) | tree.Defects
 	for fd := range f.header.Fields() {
 		f.note(fd)

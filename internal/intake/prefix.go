@@ -30,54 +30,64 @@ type prefixes struct {
 	delivered []byte // Return-Path, Authentication-Results, Received, …
 	outgoing  []byte // Received, and what a submitted message lacked; what is sealed has our results above them
 	skip      int64
-	edited    bool // the spool's bytes are no longer those received
 
 	stored store.Delivery // what every delivery of the message has in common
 }
 
-// prefix makes the fields and the stored forms.
-func (k *sink) prefix(f *facts, verdicts []mail.Verdict) (*prefixes, error) {
-	e, in := k.env, k.s.in
-	p := &prefixes{}
+// complete mends what is not to be kept as it came, so that filters see what will
+// be kept and sent. It does so once.
+func (k *sink) complete(f *facts) error {
+	if f.complete {
+		return nil
+	}
+	f.complete = true
+	e, host := k.env, k.s.in.cfg.Hostname
 	ours := e.Client.Class >= mail.LocalNetwork && e.Client.Door != mail.LMTP
 	unparted := ours && f.unparted()
 	if unparted {
-		f.header = f.header[:f.tree.Body]
+		f.header, f.inSpool = f.header[:f.tree.Body], f.tree.Body
 	}
 	if ours {
-		if err := k.cutBcc(f, p); err != nil {
-			return nil, err
+		if err := k.cutBcc(f); err != nil {
+			return err
 		}
+		f.missing = k.missingFields(f)
 	}
-	var missing []byte
-	if ours {
-		missing = k.missingFields(f)
-	}
-	received := appendReceived(nil, in.cfg.Hostname, e, k.s.judge.name())
 	if f.tree.Body == 0 { // nothing but text: the empty line that parts it from our fields
-		missing = append(missing, "\r\n"...)
+		f.header, f.inSpool = nil, 0
+		f.missing = append(f.missing, "\r\n"...)
 	}
-	p.outgoing = append(bytes.Clone(received), missing...)
+	if unparted || forged(f.header, host) {
+		f.header, f.rewritten = appendWithoutForged(nil, f.header, host), true
+	}
+	if unparted {
+		f.header = append(f.header, "\r\n"...)
+		return k.reparse(f)
+	}
+	return nil
+}
+
+// prefix makes the fields and the stored forms.
+func (k *sink) prefix(f *facts) (*prefixes, error) {
+	if err := k.complete(f); err != nil {
+		return nil, err
+	}
+	e, in := k.env, k.s.in
+	p := &prefixes{}
+	received := appendReceived(nil, in.cfg.Hostname, e, k.s.judge.name())
+	p.outgoing = append(bytes.Clone(received), f.missing...)
 
 	b := make([]byte, 0, 512+len(received))
 	b = append(append(append(b, "Return-Path: <"...), e.ReversePath.String()...), ">\r\n"...)
 	if e.Client.Class != mail.Authenticated {
 		b = k.results(b)
 	}
-	b = append(append(b, received...), missing...)
-	if unparted || forged(f.header, in.cfg.Hostname) {
-		b = appendWithoutForged(b, f.header, in.cfg.Hostname)
-		p.outgoing = appendWithoutForged(p.outgoing, f.header, in.cfg.Hostname)
-		p.skip = int64(len(f.header))
-	}
-	if unparted {
-		b, p.outgoing = append(b, "\r\n"...), append(p.outgoing, "\r\n"...)
-		if err := k.reparse(f); err != nil {
-			return nil, err
-		}
+	b = append(append(b, received...), f.missing...)
+	if f.rewritten {
+		b, p.outgoing, p.skip = append(b, f.header...), append(p.outgoing, f.header...), f.inSpool
 	}
 	p.delivered = b
-	return p, k.describe(f, p, missing)
+	return p, k.describe(f, p)
 }
 
 // results appends what we found out, as Authentication-Results.
@@ -98,30 +108,29 @@ func (f *facts) unparted() bool {
 	return n > 0 && n <= maxUnparted && n < f.tree.End && f.tree.Defects.Has(message.MalformedHeader)
 }
 
-// reparse reads an unparted message with its empty line: a boundary in the line
-// below the header is one then. The tree's places are those in the spool.
+// reparse reads the message with the header that it has now: an empty line below it
+// may make a boundary of the next line, and a field may say what the parts are. The
+// tree's places are those in the spool.
 func (k *sink) reparse(f *facts) error {
-	const line = "\r\n"
 	p := message.NewParser(message.Budget{})
-	n := int64(len(f.header))
-	text := io.NewSectionReader(k.spool.body(), n, k.spool.size-n)
-	if _, err := io.Copy(p, io.MultiReader(bytes.NewReader(f.header), strings.NewReader(line), text)); err != nil {
+	text := io.NewSectionReader(k.spool.body(), f.inSpool, k.spool.size-f.inSpool)
+	if _, err := io.Copy(p, io.MultiReader(bytes.NewReader(f.missing), bytes.NewReader(f.header), text)); err != nil {
 		return err
 	}
 	tree, err := p.Close()
 	if err != nil {
 		return err
 	}
-	tree.Shift(-int64(len(line)))
+	tree.Shift(f.inSpool - int64(len(f.missing)+len(f.header)))
 	f.tree = tree
 	return nil
 }
 
 // describe makes what every delivery of the message has in common. Fields that
 // we supplied belong to its envelope.
-func (k *sink) describe(f *facts, p *prefixes, missing []byte) error {
-	if len(missing) > 0 {
-		f.tree.Envelope = message.ParseEnvelope(message.Header(append(bytes.Clone(missing), f.header...)))
+func (k *sink) describe(f *facts, p *prefixes) error {
+	if len(f.missing) > 0 {
+		f.tree.Envelope = message.ParseEnvelope(message.Header(append(bytes.Clone(f.missing), f.header...)))
 	}
 	p.stored = store.Delivery{Prefix: p.delivered, Skip: p.skip, InternalDate: k.s.in.cfg.Now()}
 	return describe(&p.stored, f.tree, k.spool.body())
@@ -129,7 +138,7 @@ func (k *sink) describe(f *facts, p *prefixes, missing []byte) error {
 
 // cutBcc takes the Bcc fields out of a message that our own user submits (RFC
 // 5322 §3.6.3: the first of the ways to treat them).
-func (k *sink) cutBcc(f *facts, p *prefixes) error {
+func (k *sink) cutBcc(f *facts) error {
 	cuts := message.BccRanges(f.header)
 	if len(cuts) == 0 {
 		return nil
@@ -147,11 +156,12 @@ func (k *sink) cutBcc(f *facts, p *prefixes) error {
 	if err != nil {
 		return err
 	}
-	p.edited = true
+	k.replaced = true
 	if f.tree, err = message.Parse(k.spool.body(), k.spool.size, message.Budget{}); err != nil {
 		return err
 	}
 	f.header, err = readRange(k.spool.body(), 0, f.tree.Body)
+	f.inSpool = f.tree.Body
 	return err
 }
 
