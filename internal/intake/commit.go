@@ -36,9 +36,14 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	}
 	sum := k.spool.sum()
 	set, asked := k.judge(ctx, f)
+	if err := k.askScanners(ctx, f, set, asked); err != nil {
+		in.cfg.Log.ErrorContext(ctx, "message not scanned", "id", e.ID.String(), "err", err)
+		return k.answer(in.storeReply(e.ID, err))
+	}
 	verdicts := k.decide(set, asked)
 	k.greylist(ctx, verdicts)
 	rec := k.record(f, set, sum, verdicts)
+	k.tx.traceScan(rec)
 	if set.Outcome(finding.DMARCFail) == finding.Fail {
 		rec.Asked = asked.String()
 	}
@@ -72,7 +77,7 @@ func (k *sink) answer(r smtp.Reply) []smtp.Reply {
 func (k *sink) decide(set *finding.Set, asked mail.Action) []mail.Verdict {
 	out := make([]mail.Verdict, len(k.env.Recipients))
 	for i, r := range k.env.Recipients {
-		out[i] = k.tx.verdict(r.Address, set, asked)
+		out[i] = k.tx.scan.fate(i, r.Address, k.tx.verdict(r.Address, set, asked))
 	}
 	if k.env.Client.Door != mail.LMTP {
 		policy.Settle(out)
@@ -88,7 +93,7 @@ func (k *sink) refused(verdicts []mail.Verdict, set *finding.Set) *smtp.Reply {
 		}
 	}
 	id := k.s.place(k.env, addr.Address{}, finding.ID(verdicts[0].Check))
-	return k.s.in.verdictReply(id, verdicts[0], set, "")
+	return k.tx.verdictReply(k.s.in, id, verdicts[0], set, "")
 }
 
 // keep commits the message and answers for it.
@@ -164,7 +169,7 @@ func (k *sink) answers(done smtp.Reply, verdicts []mail.Verdict, repeated []bool
 	}
 	for i, v := range verdicts {
 		if v.Action >= mail.Defer && !repeated[i] {
-			out[i] = *k.s.in.verdictReply(k.env.ID, v, &finding.Set{}, "<"+k.env.Recipients[i].Address.String()+">")
+			out[i] = *k.tx.verdictReply(k.s.in, k.env.ID, v, &finding.Set{}, "<"+k.env.Recipients[i].Address.String()+">")
 		}
 	}
 	return out
@@ -208,7 +213,8 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 	now := in.cfg.Now()
 	a := &store.Accept{ID: e.ID, Confirm: keys, Unread: in.cfg.Shared}
 	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: k.spool.size, SHA256: sum}
-	for _, ef := range filing.File(k.tx.view, e, verdicts) {
+	filed, verdicts := k.forFiling(verdicts, rec)
+	for _, ef := range filing.File(k.tx.view, filed, verdicts) {
 		switch ef.Kind {
 		case mail.Append:
 			a.Deliveries = append(a.Deliveries, delivery(p.stored, ef))
@@ -234,7 +240,7 @@ func (k *sink) enqueue(a *store.Accept, f *facts, p *prefixes, seal string) *sto
 		}
 	}
 	e := k.env
-	out := store.Enqueue{ReversePath: e.ReversePath.String(), Prefix: p.outgoing, Skip: p.skip, Seal: seal}
+	out := store.Enqueue{ReversePath: k.tx.reversePath().String(), Prefix: p.outgoing, Skip: p.skip, Seal: seal}
 	if seal != "" {
 		out.Prefix = append(k.results(nil), p.outgoing...)
 	}

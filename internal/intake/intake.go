@@ -26,6 +26,7 @@ import (
 	"posta/internal/policy"
 	"posta/internal/reputation"
 	"posta/internal/resolver"
+	"posta/internal/scan"
 	"posta/internal/store"
 )
 
@@ -46,6 +47,7 @@ type Config struct {
 	OwnIPs   []netip.Addr      // our addresses as others see them
 	Lists    dnsbl.Lists       // blocklists and allowlists to ask; none is fine
 	Limits   reputation.Limits // of strangers; zero limits nothing
+	Scanners *scan.Runner      // milters, rspamd, ClamAV; nil: none
 	MaxHops  int               // Received fields; 0 means 50
 	Shared   bool              // other nodes use the same store
 	TempDir  string            // for messages that do not stay in memory; "" is the system's

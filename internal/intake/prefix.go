@@ -78,7 +78,7 @@ func (k *sink) prefix(f *facts) (*prefixes, error) {
 	p.outgoing = append(bytes.Clone(received), f.missing...)
 
 	b := make([]byte, 0, 512+len(received))
-	b = append(append(append(b, "Return-Path: <"...), e.ReversePath.String()...), ">\r\n"...)
+	b = append(append(append(b, "Return-Path: <"...), k.tx.reversePath().String()...), ">\r\n"...)
 	if e.Client.Class != mail.Authenticated {
 		b = k.results(b)
 	}

@@ -23,12 +23,13 @@ import (
 
 // session is one connection. Its methods are called from one goroutine.
 type session struct {
-	in     *Intake
-	client *mail.Client
-	judge  connJudge // findings about the connection, running beside the dialogue
-	noted  []finding.Finding
-	tx     *transaction
-	last   *accepted // the last acceptance, until it is known that its 250 was read
+	in      *Intake
+	client  *mail.Client
+	judge   connJudge // findings about the connection, running beside the dialogue
+	noted   []finding.Finding
+	tx      *transaction
+	filters filters   // the milters that listen
+	last    *accepted // the last acceptance, until it is known that its 250 was read
 }
 
 // transaction is one envelope, from MAIL on.
@@ -37,6 +38,7 @@ type transaction struct {
 	view     *directory.View // one view for the whole transaction
 	policy   *policy.Policy  // and one policy
 	judge    txJudge
+	scan     txScan
 	set      *finding.Set // connection and envelope, once they were awaited
 	refused  []trace.Recipient
 	spread   int     // octets that its targets take in the accept record, see maxSpread
@@ -87,6 +89,7 @@ func (in *Intake) isLocal(ip netip.Addr) bool {
 // Hello begins the judgement of the name.
 func (s *session) Hello(_ context.Context, c *mail.Client) *smtp.Reply {
 	s.judge.hello(s.in, c)
+	s.filters.greeted = false
 	return nil
 }
 
@@ -120,6 +123,7 @@ func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
 		}
 	}
 	tx.judge.begin(s.in, e)
+	s.tellFilters(e)
 	return nil
 }
 
@@ -144,6 +148,9 @@ func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) 
 	reply := s.whereTo(e, r.Address, where)
 	if reply == nil {
 		reply = s.byPolicy(ctx, e, r.Address)
+	}
+	if reply == nil {
+		reply = s.byFilter(ctx, e, r)
 	}
 	if reply == nil {
 		if over := s.spread(r.Address, targets); over != nil {
@@ -241,7 +248,7 @@ func (s *session) byPolicy(ctx context.Context, e *mail.Envelope, a addr.Address
 		}
 		return nil
 	}
-	return s.in.verdictReply(s.place(e, a, finding.ID(v.Check)), v, s.tx.set, "<"+a.String()+">")
+	return s.tx.verdictReply(s.in, s.place(e, a, finding.ID(v.Check)), v, s.tx.set, "<"+a.String()+">")
 }
 
 // findings awaits the evaluators of connection and envelope.
@@ -300,8 +307,9 @@ func (s *session) Delivered() {
 }
 
 // Reset ends a transaction that did not end in acceptance.
-func (s *session) Reset(context.Context) {
+func (s *session) Reset(ctx context.Context) {
 	if tx := s.tx; tx != nil {
+		s.resetFilters(ctx)
 		if len(tx.refused) > 0 {
 			last := tx.refused[len(tx.refused)-1]
 			s.keepTransaction(trace.AtRcpt, tx, last.Reply)
@@ -326,6 +334,7 @@ func (s *session) endTransaction() {
 // Close ends the connection. What the client may not have learnt is remembered,
 // so that a repeat is recognised (RFC 1047).
 func (s *session) Close(ctx context.Context, why smtpserver.CloseReason) {
+	s.filters.end()
 	s.Reset(ctx)
 	s.judge.end()
 	if s.last == nil || !why.Unconfirmed {

@@ -56,6 +56,7 @@ func (s *session) keepTransaction(stage trace.Stage, tx *transaction, reply stri
 	}
 	r := s.baseRecord(tx.env)
 	r.Stage, r.Reply, r.To = stage, reply, tx.refused
+	tx.traceScan(r)
 	if tx.set != nil {
 		r.Findings = *tx.set
 	}

@@ -110,6 +110,15 @@ func (r *Runner) Sees(c mail.Class) bool {
 	return slices.ContainsFunc(r.members, func(m *member) bool { return m.sees(c) })
 }
 
+// Listening reports whether a milter wants to hear of a client of a class in the
+// session.
+func (r *Runner) Listening(c mail.Class) bool {
+	return slices.ContainsFunc(r.members, func(m *member) bool {
+		_, ok := m.Scanner.(*Milter)
+		return ok && m.sees(c)
+	})
+}
+
 // Run asks every member that it concerns about a message. It blocks for at most Total and ends
 // early with ctx; then, as in every doubt, the action is Defer. The caller reads the Outcome's
 // message, then closes it.
