@@ -66,6 +66,12 @@ func (c *cli) printTrace(t *command.Trace) {
 	line("trace.subject", t.Subject)
 	line("trace.message-id", t.MessageID)
 	line("trace.reply", t.Reply)
+	for i := range t.Scans {
+		line("trace.scan", t.Scans[i].String())
+		for _, text := range append(t.Scans[i].Symbols, t.Scans[i].Edits...) {
+			fmt.Fprintf(c.out, "  %-12s   %s\n", "", printable(text))
+		}
+	}
 	c.printFindings(t)
 	if len(t.Passes) > 0 {
 		line("trace.passed", strings.Join(ids(t.Passes), " "))

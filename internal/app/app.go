@@ -26,6 +26,7 @@ import (
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/resolver"
+	"posta/internal/scan"
 )
 
 // Options are what a configuration file does not say: where the program runs.
@@ -80,22 +81,23 @@ const drain = 30 * time.Second
 
 // server is the parts of a running server.
 type server struct {
-	cfg   *config.Config
-	opt   Options
-	log   *slog.Logger
-	state *State
-	certs *certs.Manager
-	dns   resolver.Resolver
-	login *admit.Authenticator
-	in    *intake.Intake
-	queue *queue.Queue
-	relay *relay.Relay
-	reg   *prometheus.Registry
-	trust []netip.Prefix
-	bound []bound
-	doors []door
-	house *command.House
-	found []finding.Finding // about ourselves, at the start
+	cfg      *config.Config
+	opt      Options
+	log      *slog.Logger
+	state    *State
+	certs    *certs.Manager
+	dns      resolver.Resolver
+	login    *admit.Authenticator
+	in       *intake.Intake
+	scanners *scan.Runner // nil: none
+	queue    *queue.Queue
+	relay    *relay.Relay
+	reg      *prometheus.Registry
+	trust    []netip.Prefix
+	bound    []bound
+	doors    []door
+	house    *command.House
+	found    []finding.Finding // about ourselves, at the start
 }
 
 // Run starts a server and blocks until the context ends, then stops it gently.
@@ -127,6 +129,9 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	defer func() {
 		if s.relay != nil {
 			s.relay.Close()
+		}
+		if s.scanners != nil {
+			err = errors.Join(err, s.scanners.Close())
 		}
 		err = errors.Join(err, s.state.Close())
 	}()
@@ -166,6 +171,9 @@ func (s *server) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.login = admit.New(s.state.Directory, admit.Config{Failure: s.opt.LoginFailure, Now: s.opt.Now})
+	if s.scanners, err = s.newScanners(); err != nil {
+		return err
+	}
 	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	if err := s.recoverUnconfirmed(ctx); err != nil {
 		return err

@@ -20,6 +20,9 @@ func named(cfg *config.Config) []rescue.Source {
 		{Name: "tls.acme.ca", Path: cfg.TLS.ACME.CA},
 		{Name: "queue.password_file", Path: cfg.Queue.PasswordFile},
 	}
+	for _, s := range cfg.Scanners {
+		all = append(all, rescue.Source{Name: "scanner." + s.Name + ".password_file", Path: s.PasswordFile})
+	}
 	if s := cfg.Blobs.S3; s != nil {
 		all = append(all, rescue.Source{Name: "blobs.s3.secret_key_file", Path: s.SecretKeyFile})
 	}

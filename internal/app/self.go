@@ -25,7 +25,7 @@ func (s *server) self() []finding.Finding {
 			out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "network.trusted", p.String()))
 		}
 	}
-	return out
+	return append(out, s.scannerFindings()...)
 }
 
 func certFindings(f certs.Fact) []finding.Finding {

@@ -24,7 +24,7 @@ var floors = []struct {
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres"}},
 	{"domain", []string{"mail", "mailbox", "finding"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
-	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "spam/tally/sqltally", "spam/tally/tallytest"}},
+	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "reputation", "zone", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access"}},
 	{"command", []string{"admit", "command", "config"}},
