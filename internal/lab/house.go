@@ -52,6 +52,9 @@ type setting struct {
 	level string // of policy
 	list  string // one more blocklist, "" for none
 	rate  int    // of recipients a minute that one sender may name; 0 is the default
+	// scanners that it asks, "NAME KIND FALLBACK" parted by commas, and whose play they
+	// are of: nobody shares them.
+	scanners, play string
 }
 
 // folder is where the server with a setting keeps its data, below the lab's.
@@ -63,12 +66,16 @@ func (s setting) folder() string {
 	if s.rate != 0 {
 		name += "-" + strconv.Itoa(s.rate)
 	}
+	if s.play != "" {
+		name += "-" + s.play
+	}
 	return name
 }
 
 // house is our server, running.
 type house struct {
 	setting
+	scans []scanner
 	addrs map[string]string // door → where it is
 	state *app.State
 	stop  func() // ends it and waits for its end
@@ -84,7 +91,7 @@ func (h *house) do(ctx context.Context, name string, args any) (any, error) {
 }
 
 // houseConfig is an ordinary configuration: nothing in it knows of the lab.
-func (l *Lab) houseConfig(dir string, set setting) *config.Config {
+func (l *Lab) houseConfig(dir string, set setting, scans []scanner) *config.Config {
 	c := config.Default()
 	c.Hostname, c.Data, c.User = ourHost, dir, ""
 	if l.opt.Lang != "" {
@@ -105,6 +112,9 @@ func (l *Lab) houseConfig(dir string, set setting) *config.Config {
 	if set.rate != 0 {
 		c.Limits.SenderRate = set.rate
 	}
+	for _, s := range scans {
+		c.Scanners = append(c.Scanners, s.Scanner)
+	}
 	return c
 }
 
@@ -112,6 +122,10 @@ func (l *Lab) houseConfig(dir string, set setting) *config.Config {
 // open. main is the one with the usual ports; others take any.
 func (l *Lab) startHouse(dir string, set setting, main bool) (*house, error) {
 	m, err := certs.Open(certs.Config{Certificate: l.certFile, Key: l.keyFile, Now: l.opt.Now})
+	if err != nil {
+		return nil, err
+	}
+	scans, err := l.scannersOf(set)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +137,7 @@ func (l *Lab) startHouse(dir string, set setting, main bool) (*house, error) {
 	ready, ended := make(chan *app.Running, 1), make(chan error, 1)
 	l.group.Go(func() error {
 		defer close(ended)
-		err := app.Run(ctx, l.houseConfig(dir, set), app.Options{
+		err := app.Run(ctx, l.houseConfig(dir, set, scans), app.Options{
 			Log: log, Listen: listenAt(main), Dial: l.outside.dial, Roots: l.ca.Pool(), Certificates: m,
 			Now: l.opt.Now, Ready: func(r *app.Running) { ready <- r },
 		})
@@ -132,7 +146,7 @@ func (l *Lab) startHouse(dir string, set setting, main bool) (*house, error) {
 	})
 	select {
 	case r := <-ready:
-		h := &house{setting: set, addrs: r.Addrs, state: r.State}
+		h := &house{setting: set, scans: scans, addrs: r.Addrs, state: r.State}
 		h.addrs["sendmail"] = filepath.Join(dir, app.SendmailSocket)
 		h.stop = func() {
 			cancel()

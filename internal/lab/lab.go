@@ -47,6 +47,7 @@ type Lab struct {
 
 	mu     sync.Mutex
 	houses map[setting]*house
+	scans  map[setting][]scanner
 }
 
 // Start opens a lab and returns when the first letter from outside is in ana's
@@ -55,7 +56,7 @@ func Start(ctx context.Context, opt Options) (_ *Lab, err error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	l := &Lab{opt: opt, houses: map[setting]*house{}}
+	l := &Lab{opt: opt, houses: map[setting]*house{}, scans: map[setting][]scanner{}}
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.group, l.ctx = errgroup.WithContext(ctx)
 	defer func() {

@@ -144,52 +144,69 @@ func grow(text string) string {
 // where names a line for a mismatch.
 func (p *play) where(line int) string { return fmt.Sprintf("%s.txtar:%d", p.s.Name, line) }
 
-// setHouse chooses our server by its setting, or restarts it.
-func (p *play) setHouse(ctx context.Context, s Section) (err error) {
+// setHouse chooses our server by its setting, restarts it, or gives it commands.
+func (p *play) setHouse(ctx context.Context, s Section) error {
+	set := p.house.setting
 	for n, l := range s.lines {
-		if l == "restart" {
-			fmt.Fprintln(&p.log, "   (our server restarts)")
-			if p.house, err = p.lab.restart(p.house); err != nil {
-				return err
-			}
-			continue
-		}
-		if name, ok := strings.CutPrefix(l, "do "); ok {
-			name, args, _ := strings.Cut(name, " ")
-			if _, err := p.house.do(ctx, name, json.RawMessage(args)); err != nil {
-				return fmt.Errorf("%s: %w", p.where(n), err)
-			}
-			continue
-		}
-		set := p.house.setting
 		key, value, _ := strings.Cut(l, " ")
+		var err error
 		switch key {
-		case "level":
-			set.level = value
-		case "list":
-			set.list = value
-		case "sender_rate":
-			set.rate, err = strconv.Atoi(value)
+		case "restart":
+			if err = p.enter(ctx, set); err == nil {
+				fmt.Fprintln(&p.log, "   (our server restarts)")
+				p.house, err = p.lab.restart(p.house)
+			}
+		case "do":
+			if err = p.enter(ctx, set); err == nil {
+				name, args, _ := strings.Cut(value, " ")
+				_, err = p.house.do(ctx, name, json.RawMessage(args))
+			}
 		default:
-			err = errors.New("no such setting")
+			err = p.change(&set, key, value)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %q is not understood: %w", p.where(n), l, err)
-		}
-		if p.house, err = p.lab.houseAt(set); err != nil {
-			return err
-		}
-		if err := p.mark(ctx); err != nil {
-			return err
+			return fmt.Errorf("%s: %q: %w", p.where(n), l, err)
 		}
 	}
-	return nil
+	return p.enter(ctx, set)
+}
+
+// change reads a line of a setting.
+func (p *play) change(set *setting, key, value string) (err error) {
+	switch key {
+	case "level":
+		set.level = value
+	case "list":
+		set.list = value
+	case "sender_rate":
+		set.rate, err = strconv.Atoi(value)
+	case "scanner":
+		set.scanners, set.play = strings.TrimPrefix(set.scanners+","+value, ","), p.s.Name+"-"+p.id
+	default:
+		err = errors.New("no such setting")
+	}
+	return err
+}
+
+// enter goes to the server with a setting, unless the play is there.
+func (p *play) enter(ctx context.Context, set setting) (err error) {
+	if set == p.house.setting {
+		return nil
+	}
+	if p.house, err = p.lab.houseAt(set); err != nil {
+		return err
+	}
+	return p.mark(ctx)
 }
 
 // setWorld takes outside servers down or up.
 func (p *play) setWorld(_ context.Context, s Section) error {
 	for n, l := range s.lines {
 		verb, name, _ := strings.Cut(l, " ")
+		if p.house.setScanner(name, verb) {
+			fmt.Fprintf(&p.log, "   (the scanner %s is %s)\n", name, verb)
+			continue
+		}
 		srv := p.lab.outside.named(name)
 		if srv == nil || verb != "up" && verb != "down" {
 			return fmt.Errorf("%s: %q is not understood", p.where(n), l)

@@ -64,10 +64,15 @@ var kinds = map[string]kind{
 //	level strict       of policy (scenarios with the same settings share a server)
 //	list dead.lab.test one more blocklist
 //	sender_rate 1      limits.sender_rate
+//	scanner NAME milter defer
+//	                   a scanner that it asks, and has to itself: milter, rspamd or
+//	                   clamav; defer or pass while that fails. Package scantest says
+//	                   what the scanner does
 //	restart            ends it and starts it again; not the lab's own
 //	do alias.add {"address": …}   a command, as the administrator gives it
 //	-- world --        what changes outside:
-//	up mail.caida.test
+//	up mail.caida.test a server or a scanner: up or down; a scanner may be dying too, it
+//	                   goes away in the middle of each message
 //	-- peer NAME --    a client, for the sections that follow:
 //	helo mail.bien.test
 //	ip 192.0.2.10      where it comes from; left out: this machine
