@@ -68,6 +68,7 @@ var exceptions = map[string]string{
 	"spam/content ← spam/attach": "the files that content read",
 	"milter ← scan":              "a milter is one kind of scanner",
 	"dkim ← arc":                 "RFC 8617 defines ARC's signatures by their differences from DKIM's",
+	"postatest ← scan/peertest":  "that a peer is missing is said in one place",
 }
 
 // imports lists, for each package of the house, what its product code imports of
