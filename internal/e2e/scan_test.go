@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/smtp"
 	"net/textproto"
 	"os"
@@ -165,6 +167,9 @@ func (h *house) killed(t *testing.T, name string, p *peertest.Program, deferred 
 	if out, status := h.try(t, "", "", "check", "self"); status != 1 || !strings.Contains(out, "scan.down") || !strings.Contains(out, name) {
 		t.Errorf("check self, exit status %d:\n%s", status, out)
 	}
+	if m := h.metrics(t); !strings.Contains(m, `posta_scans_total{result="down",scanner="`+name+`"} 1`) {
+		t.Errorf("the measures:\n%s", m)
+	}
 	p.Start(t)
 	if !deferred {
 		if got != "250" {
@@ -178,6 +183,27 @@ func (h *house) killed(t *testing.T, name string, p *peertest.Program, deferred 
 	if got := h.offer(t, text); got != "250" {
 		t.Errorf("%s is back: %s", name, got)
 	}
+}
+
+// metrics reads what Prometheus would of scanners.
+func (h *house) metrics(t *testing.T) string {
+	t.Helper()
+	resp, err := http.Get("http://" + h.doors["http"] + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scans []string
+	for line := range strings.Lines(string(all)) {
+		if strings.HasPrefix(line, "posta_scan") {
+			scans = append(scans, line)
+		}
+	}
+	return strings.Join(scans, "")
 }
 
 // awaitConnection waits until somebody is connected to a port of this machine.

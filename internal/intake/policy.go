@@ -22,6 +22,6 @@ func (in *Intake) policyOf(v *directory.View) *policy.Policy {
 // asks for.
 func (tx *transaction) verdict(a addr.Address, set *finding.Set, asked mail.Action) mail.Verdict {
 	return tx.policy.Fold(set, policy.Facts{
-		Class: tx.env.Client.Class, Recipient: a, DMARC: asked, Filter: tx.scan.asks, Postmaster: directory.IsPostmaster(a),
+		Class: tx.env.Client.Class, Recipient: a, DMARC: asked, Filter: tx.scan.wish(), Postmaster: directory.IsPostmaster(a),
 	})
 }

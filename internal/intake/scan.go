@@ -2,16 +2,10 @@ package intake
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
-	"time"
 
 	"posta/internal/addr"
 	"posta/internal/directory"
-	"posta/internal/filing"
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/scan"
@@ -24,7 +18,8 @@ import (
 // on: only then is it known who the client is. What they say is awaited at the first
 // RCPT that we would accept, and each such RCPT is told to them; so they can only
 // refuse, never let in. After the dot all scanners hear the whole message, unless it
-// is refused anyhow. scanmessage.go has what becomes of their edits.
+// is refused anyhow (scanmessage.go). scanfinding.go has what becomes of what they say,
+// scanenvelope.go how far they may change the envelope.
 
 // filters are the milters that listen to one session.
 type filters struct {
@@ -62,16 +57,22 @@ type txScan struct {
 	from    *addr.Address // the reverse-path that a filter gave, nil: the client's
 }
 
-// addedRecipient is one whom a filter added, and we let it.
-type addedRecipient struct {
-	mail.Recipient
-	verdict mail.Verdict
+// wish is what a filter asks for that scan.refused is about.
+func (t *txScan) wish() mail.Action {
+	if t == nil {
+		return mail.Accept
+	}
+	return t.asks
 }
 
 // tellFilters begins to tell the milters of a transaction.
 func (s *session) tellFilters(e *mail.Envelope) {
 	r, f := s.in.cfg.Scanners, &s.filters
-	if r == nil || !r.Listening(e.Client.Class) {
+	if r == nil || !r.Sees(e.Client.Class) {
+		return
+	}
+	s.tx.scan = new(txScan)
+	if !r.Listening(e.Client.Class) {
 		return
 	}
 	if f.cancel == nil {
@@ -121,8 +122,8 @@ func (s *session) scanFacts(ctx context.Context, e *mail.Envelope) *scan.Facts {
 // byFilter asks the milters about a recipient whom we would accept. postmaster@ and
 // abuse@ are not theirs to close.
 func (s *session) byFilter(ctx context.Context, e *mail.Envelope, r mail.Recipient) *smtp.Reply {
-	t := &s.tx.scan
-	if t.opening.done == nil {
+	t := s.tx.scan
+	if t == nil || t.opening.done == nil {
 		return nil
 	}
 	subject := "<" + r.Address.String() + ">"
@@ -163,7 +164,7 @@ func (s *session) stopByFilter(ctx context.Context, a scan.Answer) {
 	if a.Action < mail.Defer {
 		return
 	}
-	t := &s.tx.scan
+	t := s.tx.scan
 	t.stopped = true
 	if a.Cause != scan.NoCause {
 		s.in.cfg.Log.WarnContext(ctx, "scanner", "name", a.By, "cause", a.Cause.String(), "err", a.Err)
@@ -173,73 +174,10 @@ func (s *session) stopByFilter(ctx context.Context, a scan.Answer) {
 	t.refuse(s.tx.set, &scan.Result{Name: a.By, Report: scan.Report{Action: a.Action, Reply: a.Reply}})
 }
 
-// refuse notes that a filter does not want the message.
-func (t *txScan) refuse(set *finding.Set, r *scan.Result) {
-	facts := []string{"filter", r.Name, "asks for", r.Action.String()}
-	if !r.Reply.IsZero() {
-		facts = append(facts, "says", r.Reply.String())
-	} else if r.Reason != "" {
-		facts = append(facts, "says", r.Reason)
-	}
-	set.Add(finding.Of(finding.ScanRefused, finding.Fail, r.Name, facts...))
-	if r.Action > t.asks {
-		t.asks, t.reply = r.Action, saneReply(r.Reply)
-	}
-}
-
-// scanDown is the finding that a scanner has no opinion. It fails where the message
-// waits for it; where it may pass, it could not be verified.
-func scanDown(o finding.Outcome, name string, cause scan.Cause, seen string) finding.Finding {
-	return finding.Of(finding.ScanDown, o, name, "scanner", name, "cause", cause.String(), "seen", seen)
-}
-
-// maxFilterText bounds the words of a filter in a reply, in octets.
-const maxFilterText = 1000
-
-// saneReply makes a filter's reply fit to be said by us: a refusal, with an enhanced
-// code of its class, that does not end the connection. Zero: say it in our words.
-func saneReply(r smtp.Reply) smtp.Reply {
-	if !r.Temporary() && !r.Permanent() || strings.TrimSpace(r.Text) == "" || len(r.Text) > maxFilterText {
-		return smtp.Reply{}
-	}
-	switch r.Code {
-	case 421:
-		r.Code = 451
-	case 521:
-		r.Code = 554
-	}
-	if int(r.Enhanced[0]) != r.Code/100 {
-		r.Enhanced = smtp.Enhanced{uint16(r.Code / 100), 7, 1}
-	}
-	r.Check, r.Link = "", ""
-	return r
-}
-
-// filterReply is what the client reads of a filter's refusal, in the filter's words
-// if they fit what is done.
-func (in *Intake) filterReply(id mail.ID, action mail.Action, words smtp.Reply, subject string) *smtp.Reply {
-	if words.Temporary() != (action == mail.Defer) || words.IsZero() {
-		return in.verdictReply(id, mail.Verdict{Action: action, Check: string(finding.ScanRefused)}, &finding.Set{}, subject)
-	}
-	if subject != "" {
-		words.Text = subject + ": " + words.Text
-	}
-	words = words.WithCheck(string(finding.ScanRefused), in.cfg.WhyURL+id.String())
-	return &words
-}
-
-// verdictReply is the reply of a verdict, a filter's in the filter's words.
-func (tx *transaction) verdictReply(in *Intake, id mail.ID, v mail.Verdict, set *finding.Set, subject string) *smtp.Reply {
-	if v.Check == string(finding.ScanRefused) {
-		return in.filterReply(id, v.Action, tx.scan.reply, subject)
-	}
-	return in.verdictReply(id, v, set, subject)
-}
-
 // resetFilters ends what milters know of a transaction that came to nothing.
 func (s *session) resetFilters(ctx context.Context) {
-	t, f := &s.tx.scan, &s.filters
-	if t.opening.done == nil || f.dialogue == nil {
+	t, f := s.tx.scan, &s.filters
+	if t == nil || t.opening.done == nil || f.dialogue == nil {
 		return
 	}
 	o, ok := t.opening.await(ctx)
@@ -262,203 +200,5 @@ func (f *filters) end() {
 	if f.dialogue != nil {
 		f.dialogue.Close()
 		f.dialogue = nil
-	}
-}
-
-// forReply is how long after the scanners' time the rest may take: the commit.
-const forReply = 5 * time.Second
-
-// askScanners gives the whole message to those whom it concerns and keeps what they
-// say as findings, and the message as the last of them left it. An error is the
-// disk's. What is refused anyhow is not told them.
-func (k *sink) askScanners(ctx context.Context, f *facts, set *finding.Set, asked mail.Action) error {
-	r := k.s.in.cfg.Scanners
-	if r == nil || !r.Sees(k.env.Client.Class) || refusedByAll(k.decide(set, asked)) {
-		return nil
-	}
-	m, err := k.forScanners(f)
-	if err != nil {
-		return err
-	}
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, end.Add(-forReply))
-		defer cancel()
-	}
-	facts := k.s.scanFacts(ctx, k.env)
-	var o *scan.Outcome
-	if d := k.s.filters.dialogue; d != nil && k.tx.scan.opening.done != nil {
-		o = d.Run(ctx, facts, m)
-	} else {
-		o = r.Run(ctx, facts, m)
-	}
-	defer o.Close()
-	k.tx.scan.take(ctx, k, o, set)
-	if d := k.s.filters.dialogue; d != nil && o.Action >= mail.Discard && !k.s.filters.stale {
-		d.Reset(ctx) // not all have heard the end
-	}
-	if o.Action >= mail.Discard {
-		return nil
-	}
-	k.changeEnvelope(o, set, asked)
-	return k.adopt(f, o)
-}
-
-// refusedByAll reports whether nobody is to have the message.
-func refusedByAll(vs []mail.Verdict) bool {
-	return !slices.ContainsFunc(vs, func(v mail.Verdict) bool { return v.Action < mail.Discard })
-}
-
-// take keeps what every scanner said.
-func (t *txScan) take(ctx context.Context, k *sink, o *scan.Outcome, set *finding.Set) {
-	for i := range o.Results {
-		r := &o.Results[i]
-		t.results = append(t.results, scanTrace(r))
-		t.greylist = t.greylist || r.Greylist
-		switch {
-		case r.Cause != scan.NoCause:
-			if r.Cause != scan.Resting {
-				k.s.in.cfg.Log.WarnContext(ctx, "scanner", "id", k.env.ID.String(), "name", r.Name, "cause", r.Cause.String(), "err", r.Err)
-			}
-			k.s.filters.stale = k.s.filters.stale || r.Kind == "milter"
-			outcome := finding.Unverified
-			if r.Action == mail.Defer {
-				outcome = finding.Fail
-			}
-			addOnce(set, scanDown(outcome, r.Name, r.Cause, r.Reason))
-		default:
-			t.opinion(set, r)
-		}
-	}
-	t.fates = o.Rcpt
-}
-
-// opinion turns what a scanner that answered said into findings.
-func (t *txScan) opinion(set *finding.Set, r *scan.Result) {
-	check := finding.ScanRefused
-	if r.Kind == "clamav" {
-		check = finding.ScanVirus
-	}
-	switch {
-	case r.Action == mail.Accept:
-		set.Add(finding.Finding{Check: check, Outcome: finding.Pass})
-	case r.Kind == "clamav":
-		set.Add(finding.Of(finding.ScanVirus, finding.Fail, r.Reason, "scanner", r.Name, "found", r.Reason))
-	case r.Action == mail.Junk:
-		facts := []string{"scanner", r.Name, "score", fmt.Sprintf("%g of %g", r.Score, r.Required)}
-		for _, s := range symbolTexts(r) {
-			facts = append(facts, "symbol", s)
-		}
-		set.Add(finding.Of(finding.SpamScore, finding.Fail, r.Name, facts...))
-	default:
-		if f, ok := set.Find(finding.ScanRefused); ok && f.Subject == r.Name {
-			return // it said so before the message came
-		}
-		t.refuse(set, r)
-	}
-	set.Add(finding.Finding{Check: finding.ScanDown, Outcome: finding.Pass})
-}
-
-// addOnce adds a finding unless the same is there: a milter that failed before the
-// message fails after it too.
-func addOnce(set *finding.Set, f finding.Finding) {
-	if !slices.ContainsFunc(set.Others, func(o finding.Finding) bool { return o.Check == f.Check && o.Subject == f.Subject }) {
-		set.Add(f)
-	}
-}
-
-// What of a report stands in traces and findings.
-const (
-	maxSymbolTexts = 20
-	maxEditTexts   = 50
-	maxEditText    = 200
-)
-
-// symbolTexts are the reasons of a score, the heaviest first.
-func symbolTexts(r *scan.Result) []string {
-	var out []string
-	for _, s := range r.Symbols[:min(len(r.Symbols), maxSymbolTexts)] {
-		out = append(out, s.Name+" "+strconv.FormatFloat(s.Score, 'g', -1, 64))
-	}
-	return out
-}
-
-// scanTrace is a result as the trace keeps it.
-func scanTrace(r *scan.Result) trace.Scan {
-	t := trace.Scan{
-		Name: r.Name, Action: r.Action.String(), Cause: r.Cause.String(), Reason: r.Reason, Score: r.Score, Required: r.Required,
-		Greylist: r.Greylist, Symbols: symbolTexts(r), Millis: r.Duration.Milliseconds(),
-	}
-	if !r.Reply.IsZero() {
-		t.Reply = r.Reply.String()
-		t.Reply = t.Reply[:min(len(t.Reply), maxFilterText)]
-	}
-	for _, e := range r.Edits[:min(len(r.Edits), maxEditTexts)] {
-		text := e.String()
-		t.Edits = append(t.Edits, strings.ToValidUTF8(text[:min(len(text), maxEditText)], "?"))
-	}
-	if more := len(r.Edits) - maxEditTexts; more > 0 {
-		t.Edits = append(t.Edits, fmt.Sprintf("and %d more", more))
-	}
-	return t
-}
-
-// note adds to what the trace says of the member that changed something.
-func (t *txScan) note(format string, args ...any) {
-	last := &t.results[len(t.results)-1]
-	last.Edits = append(last.Edits, fmt.Sprintf(format, args...))
-}
-
-// changeEnvelope lets filters change the envelope as far as local policy goes: they
-// may add whom the client itself could have named, and a reverse-path of ours or of
-// the sender's own domain. Where one may not be added nobody is deleted either: the
-// message would be lost between the two.
-func (k *sink) changeEnvelope(o *scan.Outcome, set *finding.Set, asked mail.Action) {
-	t := &k.tx.scan
-	for _, r := range o.Added {
-		where, targets := filing.Ask(k.tx.view, r.Address)
-		may := where == filing.Here || where == filing.Elsewhere && k.env.Client.Class == mail.Authenticated
-		if !may || k.s.spread(r.Address, targets) != nil {
-			t.note("not allowed: the recipient <%s>; no recipient is deleted", r.Address)
-			t.fates, t.added = nil, nil
-			break
-		}
-		v := k.tx.verdict(r.Address, set, asked)
-		if v.Action >= mail.Defer {
-			v.Action = mail.Quarantine // if the message is taken, a refusal has nobody to hear it
-		}
-		t.added = append(t.added, addedRecipient{r, v})
-	}
-	from := o.Envelope.ReversePath
-	if from == k.env.ReversePath {
-		return
-	}
-	if !from.IsZero() && from.Domain != k.env.ReversePath.Domain && !k.tx.view.LocalName(string(from.Domain)) {
-		t.note("not allowed: the reverse-path <%s>", from)
-		return
-	}
-	t.from = &from
-}
-
-// fate is a verdict with what filters did to that recipient.
-func (t *txScan) fate(i int, a addr.Address, v mail.Verdict) mail.Verdict {
-	if i >= len(t.fates) || t.fates[i].Action <= v.Action || directory.IsPostmaster(a) {
-		return v
-	}
-	return mail.Verdict{Action: t.fates[i].Action, Check: string(finding.ScanRefused)}
-}
-
-// reversePath is the one under which the message is kept and sent.
-func (tx *transaction) reversePath() addr.Address {
-	if tx.scan.from != nil {
-		return *tx.scan.from
-	}
-	return tx.env.ReversePath
-}
-
-// traceScan tells the record what scanners said.
-func (tx *transaction) traceScan(r *trace.Record) {
-	if r.Scans = tx.scan.results; tx.scan.asks != mail.Accept {
-		r.Filter = tx.scan.asks.String()
 	}
 }

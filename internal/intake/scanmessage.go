@@ -2,15 +2,61 @@ package intake
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"slices"
+	"time"
 
 	"posta/internal/blob"
+	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/message"
 	"posta/internal/scan"
-	"posta/internal/trace"
 )
+
+// forReply is how long after the scanners' time the rest may take: the commit.
+const forReply = 5 * time.Second
+
+// askScanners gives the whole message to those whom it concerns and keeps what they
+// say as findings, and the message as the last of them left it. An error is the
+// disk's. What is refused anyhow is not told them.
+func (k *sink) askScanners(ctx context.Context, f *facts, set *finding.Set, asked mail.Action) error {
+	r := k.s.in.cfg.Scanners
+	if k.tx.scan == nil || refusedByAll(k.decide(set, asked)) {
+		return nil
+	}
+	m, err := k.forScanners(f)
+	if err != nil {
+		return err
+	}
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-forReply))
+		defer cancel()
+	}
+	facts := k.s.scanFacts(ctx, k.env)
+	var o *scan.Outcome
+	if d := k.s.filters.dialogue; d != nil && k.tx.scan.opening.done != nil {
+		o = d.Run(ctx, facts, m)
+	} else {
+		o = r.Run(ctx, facts, m)
+	}
+	defer o.Close()
+	k.tx.scan.take(ctx, k, o, set)
+	if d := k.s.filters.dialogue; d != nil && o.Action >= mail.Discard && !k.s.filters.stale {
+		d.Reset(ctx) // not all have heard the end
+	}
+	if o.Action >= mail.Discard {
+		return nil
+	}
+	k.changeEnvelope(o, set, asked)
+	return k.adopt(f, o)
+}
+
+// refusedByAll reports whether nobody is to have the message.
+func refusedByAll(vs []mail.Verdict) bool {
+	return !slices.ContainsFunc(vs, func(v mail.Verdict) bool { return v.Action < mail.Discard })
+}
 
 // forScanners is the message as it would be kept: complete, and without our own
 // fields above it. It is in the two parts that a reader of mail makes of it, so that
@@ -75,21 +121,3 @@ func (k *sink) rewrite(f *facts, header message.Header, body blob.Body) error {
 }
 
 var crlf = []byte("\r\n")
-
-// forFiling is the envelope with its verdicts as it is filed: whom filters added
-// stands behind those that the client named, and in the trace too. A repeat of an
-// accept adds nobody: they were added with the first.
-func (k *sink) forFiling(verdicts []mail.Verdict, rec *trace.Record) (*mail.Envelope, []mail.Verdict) {
-	if len(k.tx.scan.added) == 0 || k.again {
-		return k.env, verdicts
-	}
-	filed := *k.env
-	filed.Recipients = slices.Clone(filed.Recipients)
-	vs, named := slices.Clone(verdicts), len(verdicts)
-	for _, r := range k.tx.scan.added {
-		filed.Recipients, vs = append(filed.Recipients, r.Recipient), append(vs, r.verdict)
-		rec.To = slices.Insert(rec.To, named, trace.Recipient{Address: r.Address.String(), Action: r.verdict.Action.String(), Check: r.verdict.Check})
-		named++ // those that were refused at RCPT stand behind
-	}
-	return &filed, vs
-}

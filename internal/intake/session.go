@@ -38,7 +38,7 @@ type transaction struct {
 	view     *directory.View // one view for the whole transaction
 	policy   *policy.Policy  // and one policy
 	judge    txJudge
-	scan     txScan
+	scan     *txScan      // nil: it concerns no scanner
 	set      *finding.Set // connection and envelope, once they were awaited
 	refused  []trace.Recipient
 	spread   int     // octets that its targets take in the accept record, see maxSpread
