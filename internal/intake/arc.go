@@ -78,11 +78,11 @@ func (k *sink) override(f *facts, r *dmarc.Result) *trace.Override {
 
 // sealOf is the domain whose key is to seal what an effect sends on, "" for none:
 // that of our alias which leads elsewhere (RFC 8617 §5.1).
-func (k *sink) sealOf(f *facts, ef *mail.Effect) string {
+func (k *sink) sealOf(f *facts, filed *mail.Envelope, ef *mail.Effect) string {
 	if !ef.Relayed || !k.sealable(f) {
 		return ""
 	}
-	return string(k.env.Recipients[ef.Recipient].Address.Domain)
+	return string(filed.Recipients[ef.Recipient].Address.Domain)
 }
 
 // sealable reports whether what we found out about a message may be sealed when it

@@ -219,7 +219,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 		case mail.Append:
 			a.Deliveries = append(a.Deliveries, delivery(p.stored, ef))
 		case mail.Enqueue:
-			out := k.enqueue(a, f, p, k.sealOf(f, &ef))
+			out := k.enqueue(a, f, p, k.sealOf(f, filed, &ef))
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
 			})
