@@ -50,8 +50,8 @@ type Scanner struct {
 	// be what they are set to (max_message, StreamMaxLength). Default 50 MiB for
 	// rspamd; ClamAV says by itself what is too large.
 	MaxSize Size `toml:"max_size"`
-	// Classes are those whose mail it sees: own-server and big-provider (strangers),
-	// local-network, authenticated (our own users). Default all.
+	// Classes are those whose mail it sees: "strangers", "local-network", and
+	// "authenticated" (our own users). Default all.
 	Classes []string `toml:"classes"`
 	// PasswordFile has in its first line what an rspamd that wants one is told.
 	PasswordFile string `toml:"password_file"`
@@ -66,7 +66,10 @@ const maxScannerName = 32
 var (
 	scannerTypes = []string{"milter", "rspamd", "clamav"}
 	fallbacks    = []string{"defer", "pass"}
-	classNames   = []string{mail.OwnServer.String(), mail.BigProvider.String(), mail.LocalNetwork.String(), mail.Authenticated.String()}
+	classNames   = []string{"strangers", mail.LocalNetwork.String(), mail.Authenticated.String()}
+
+	// What a stranger is besides is known only after the milters have begun to listen.
+	scannerClasses = []mail.Class{mail.OwnServer, mail.LocalNetwork, mail.Authenticated}
 )
 
 // Member is the scanner as it is asked. It connects to nothing; the password file
@@ -80,8 +83,7 @@ func (s *Scanner) Member() (scan.Member, error) {
 		m.OnTooLarge, _ = scan.ParseFallback(s.OnTooLarge)
 	}
 	for _, c := range s.Classes {
-		class, _ := mail.ParseClass(c)
-		m.Classes = append(m.Classes, class)
+		m.Classes = append(m.Classes, scannerClasses[slices.Index(classNames, c)])
 	}
 	return m, s.connectable(&m)
 }

@@ -18,7 +18,7 @@ const scanners = `hostname = "mail.example.org"
 name = "opendkim"
 type = "milter"
 address = "inet:8891@localhost"
-classes = ["authenticated", "own-server"]
+classes = ["authenticated", "strangers"]
 timeout = "10s"
 
 [[scanner]] # the second
@@ -110,7 +110,7 @@ type = "clamav"
 		`posta.toml:13: scanner[3].name: scanner[2] is called "spam" already; give each a name of its own`,
 		`posta.toml:16: scanner[3].password_file: only rspamd is told a password`,
 		`posta.toml:17: scanner[3].max_size: a milter hears every message`,
-		`posta.toml:18: scanner[3].classes: "users" is not one of own-server, big-provider, local-network, authenticated`,
+		`posta.toml:18: scanner[3].classes: "users" is not one of strangers, local-network, authenticated`,
 		`posta.toml:19: scanner[4]: it needs a name, a type and an address`,
 	} {
 		if !strings.Contains(ps.Error(), want) {

@@ -6,9 +6,10 @@
 // One Intake serves every SMTP door. The files follow the way: session.go
 // (connection and envelope), judge.go (the list of what runs, and when),
 // message.go (after the dot), prefix.go (the header fields that we add),
-// scan.go (milters and other scanners), commit.go (the accept transaction). What connection and envelope show is read in
-// judgeconn.go, envelope.go and lists.go; who a stranger is to us, and what is
-// remembered of it, in classes.go, strangers.go, grey.go, regard.go and written.go.
+// scan.go (milters and other scanners), commit.go (the accept transaction). What
+// connection and envelope show is read in judgeconn.go, envelope.go and lists.go; who a
+// stranger is to us, and what is remembered of it, in classes.go, strangers.go, grey.go,
+// regard.go and written.go.
 package intake
 
 import (

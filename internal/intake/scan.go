@@ -27,7 +27,7 @@ type filters struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	dialogue *scan.Dialogue // nil: nobody listens
-	class    mail.Class     // of the client as they know it
+	class    mail.Class     // of the client as they know it: strangers are one
 	greeted  bool           // they have heard the last HELO
 	stale    bool           // one of them failed, or did not hear all: begin anew
 }
@@ -78,13 +78,13 @@ func (s *session) tellFilters(e *mail.Envelope) {
 	if f.cancel == nil {
 		f.ctx, f.cancel = context.WithCancel(context.Background())
 	}
-	if f.dialogue != nil && (f.stale || f.class != e.Client.Class) {
+	if f.dialogue != nil && (f.stale || f.class != max(e.Client.Class, mail.BigProvider)) {
 		f.dialogue.Close()
 		f.dialogue = nil
 	}
 	connect, hello := f.dialogue == nil, f.dialogue == nil || !f.greeted
 	if connect {
-		f.dialogue, f.stale, f.class = r.Listen(), false, e.Client.Class
+		f.dialogue, f.stale, f.class = r.Listen(), false, max(e.Client.Class, mail.BigProvider)
 	}
 	f.greeted = true
 	d, env := f.dialogue, *e // the session's own envelope changes meanwhile

@@ -88,8 +88,8 @@ func (h *house) kept(final []smtp.Reply) *trace.Record {
 	return rec
 }
 
-// below gives what stands below the fields that we add, from a field on.
-func below(t *testing.T, text, from string) string {
+// fieldsFrom gives what stands below the fields that we add, from a field on.
+func fieldsFrom(t *testing.T, text, from string) string {
 	t.Helper()
 	i := strings.Index(text, "\r\n"+from)
 	if i < 0 {
@@ -149,7 +149,7 @@ func TestMilterEdits(t *testing.T) {
 			}
 			got := h.mailIn("ana", "INBOX")
 			got = append(got, h.mailIn("ana", "Junk")...)
-			if len(got) != 1 || below(t, got[0], c.from) != c.want {
+			if len(got) != 1 || fieldsFrom(t, got[0], c.from) != c.want {
 				t.Fatalf("kept\n%s\nwant\n%s", got, c.want)
 			}
 			if strings.Contains(got[0], "spf=pass\r\n") {

@@ -21,7 +21,9 @@ type Member struct {
 	OnFailure  Fallback
 	OnTooLarge Fallback
 	Parallel   int // messages at a time; 0 is 16
-	// Classes are those whose mail it sees; none is everybody's.
+	// Classes are those whose mail it sees; none is everybody's. All strangers
+	// (OwnServer, BigProvider) are one: what they are is not known when the first of
+	// them is told to a milter.
 	Classes []mail.Class
 }
 
@@ -51,7 +53,9 @@ type member struct {
 
 // sees reports whether mail of a class concerns it.
 func (m *member) sees(c mail.Class) bool {
-	return len(m.Classes) == 0 || slices.Contains(m.Classes, c)
+	return len(m.Classes) == 0 || slices.ContainsFunc(m.Classes, func(o mail.Class) bool {
+		return o == c || o <= mail.BigProvider && c <= mail.BigProvider
+	})
 }
 
 // New makes a Runner. It does not connect to anything.

@@ -404,10 +404,11 @@ func TestClasses(t *testing.T) {
 	defer stop()
 	r := runner(t,
 		Member{Name: "users", Scanner: listens, Classes: []mail.Class{mail.Authenticated}},
-		Member{Name: "strangers", Scanner: says(Report{Action: mail.Junk}, nil), Classes: []mail.Class{mail.OwnServer, mail.BigProvider}},
+		Member{Name: "strangers", Scanner: says(Report{Action: mail.Junk}, nil), Classes: []mail.Class{mail.OwnServer}},
 		Member{Name: "down", Scanner: says(Report{}, failed(Down, "gone")), OnFailure: Pass})
 	for class, want := range map[mail.Class]string{
 		mail.OwnServer:     "strangers down",
+		mail.BigProvider:   "strangers down",
 		mail.LocalNetwork:  "down",
 		mail.Authenticated: "users down",
 	} {
@@ -431,7 +432,7 @@ func TestClasses(t *testing.T) {
 		d.Close()
 	}
 	s := r.Stats()
-	if s[0].Answers[mail.Accept] != 1 || s[1].Answers[mail.Junk] != 1 || s[2].Failures[Down] != 3 || s[2].Answers[mail.Accept] != 0 {
+	if s[0].Answers[mail.Accept] != 1 || s[1].Answers[mail.Junk] != 2 || s[2].Failures[Down] != 3 || s[2].Failures[Resting] != 1 || !s[2].Resting || s[2].Answers[mail.Accept] != 0 {
 		t.Errorf("%+v", s)
 	}
 	only := runner(t, Member{Scanner: says(Report{}, nil), Classes: []mail.Class{mail.Authenticated}})
