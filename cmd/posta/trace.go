@@ -44,9 +44,9 @@ func (c *cli) printTrace(t *command.Trace) {
 	if m := t.Merged; m != nil {
 		line("trace.merged", c.lang.Say("trace.merged.text", m.Count, m.Network, m.First.Local().Format(time.DateTime), m.Last.Local().Format(time.DateTime)))
 		c.printFindings(t)
-	for _, n := range t.Notes {
-		line("trace.note", printable(n.What)+": "+printable(n.Seen))
-	}
+		for _, n := range t.Notes {
+			line("trace.note", printable(n.What)+": "+printable(n.Seen))
+		}
 		fmt.Fprintln(c.out)
 		return
 	}
