@@ -24,7 +24,7 @@ func (s *Store) Verify(ctx context.Context, report func(store.Breach)) error {
 	if err := s.main.verify(ctx, report); err != nil {
 		return err
 	}
-	for _, inv := range slices.Concat(directoryInvariants(), mailInvariants(), queueInvariants()) {
+	for _, inv := range slices.Concat(directoryInvariants(), accessInvariants(), mailInvariants(), queueInvariants()) {
 		var found []string
 		err := s.main.read(ctx, func(t *tx) (err error) {
 			found, err = collect(t, one[string], inv.query+" LIMIT $1", maxBreaches)

@@ -23,6 +23,8 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"Directory", testDirectory},
 		{"DirectoryRandom", testDirectoryRandom},
+		{"Access", testAccess},
+		{"AccessConcurrent", testAccessConcurrent},
 		{"AcceptPlaces", testAcceptPlaces},
 		{"AcceptErrors", testAcceptErrors},
 		{"AcceptConcurrent", testAcceptConcurrent},
