@@ -110,6 +110,7 @@ func (o Outcome) String() string { return outcomeNames[o] }
 type Decision struct {
 	Outcome Outcome
 	Relay   bool       // AtRcpt: mail for the recipient may leave again
+	RelayBy Key        // the entry that lets it; zero where it is sendmail's own rule (a login, loopback)
 	Reply   smtp.Reply // of Refused
 	Reason  string     // of Quarantine
 	Key     Key        // zero when no entry decided
@@ -144,7 +145,7 @@ func (s *search) decide(stage Stage, f *Facts, o Options, ran func(string, Decis
 	}
 	if o.Delay != Delayed {
 		if d := tell(friendRuleset[o.Delay], s.friend(f, o)); d.Outcome == Trusted {
-			d.Relay = rcpt.Relay
+			d.Relay, d.RelayBy = rcpt.Relay, rcpt.RelayBy
 			return d
 		}
 	}
@@ -155,7 +156,7 @@ func (s *search) decide(stage Stage, f *Facts, o Options, ran func(string, Decis
 	if d.Outcome == Silent {
 		return rcpt
 	}
-	d.Relay = rcpt.Relay
+	d.Relay, d.RelayBy = rcpt.Relay, rcpt.RelayBy
 	return d
 }
 
@@ -309,14 +310,14 @@ func (s *search) rcpt(f *Facts, o Options) Decision {
 		return Decision{Relay: true}
 	}
 	if h, ok := s.certRelay(f.CertIssuer, f.CertSubject); ok {
-		return Decision{Relay: true, Outcome: Trusted, Key: h.key, Value: h.value}
+		return Decision{Relay: true, RelayBy: h.key, Outcome: Trusted, Key: h.key, Value: h.value}
 	}
 	if to.Kind == addr.Postmaster || !addr.LegacyRoute(to.Local) && f.local(&to) {
 		return Decision{}
 	}
 	if !addr.LegacyRoute(to.Local) {
 		if h, ok := s.relayTo(&to, o); ok {
-			return Decision{Relay: true, Key: h.key, Value: h.value}
+			return Decision{Relay: true, RelayBy: h.key, Key: h.key, Value: h.value}
 		}
 	}
 	return s.relayFrom(f, o)
@@ -342,7 +343,7 @@ func (s *search) relayFrom(f *Facts, o Options) Decision {
 	if !f.IP.IsValid() || f.IP.IsLoopback() {
 		return Decision{Relay: true}
 	}
-	relay := func(h hit) Decision { return Decision{Relay: true, Key: h.key, Value: h.value} }
+	relay := func(h hit) Decision { return Decision{Relay: true, RelayBy: h.key, Key: h.key, Value: h.value} }
 	if h, ok := s.address(Connect, f.IP, false); ok && h.value.Action == RELAY {
 		return relay(h)
 	}

@@ -13,6 +13,7 @@ import (
 type filter struct {
 	pages []*[filterPage]uint64 // a power of two
 	added int                   // names set since the pages were made
+	own   []bool                // pages of a copy that it does not share; nil where it shares none
 }
 
 const filterPage = 1024 // words
@@ -48,12 +49,21 @@ func (f *filter) set(h uint64) {
 	f.added++
 }
 
-// with is the filter with one more name.
-func (f *filter) with(h uint64) filter {
-	next := filter{slices.Clone(f.pages), f.added}
+// copied is a filter that shares its pages until add writes to them.
+func (f *filter) copied() filter {
+	return filter{pages: slices.Clone(f.pages), added: f.added, own: make([]bool, len(f.pages))}
+}
+
+// add sets a name in a copied filter.
+func (f *filter) add(h uint64) {
+	if f.has(h) {
+		f.added++ // as set would count it
+		return
+	}
 	page, _, _ := f.place(h)
-	own := *f.pages[page]
-	next.pages[page] = &own
-	next.set(h)
-	return next
+	if f.own != nil && !f.own[page] {
+		own := *f.pages[page]
+		f.pages[page], f.own[page] = &own, true
+	}
+	f.set(h)
 }

@@ -87,7 +87,29 @@ func (m *Map) Put(k Key, v Value) (*Map, error) {
 	if err := checkEntry(k, v, m.Len()); err != nil {
 		return m, err
 	}
-	return m.change(k, v), nil
+	return m.changed([]Change{{k, v}}), nil
+}
+
+// Change is a new value of a key; without a value the key goes.
+type Change struct {
+	Key   Key
+	Value Value
+}
+
+// With gives a map with many changes made, in their order, for little more than
+// the cost of their shards. The error is that of the first that Put would refuse.
+func (m *Map) With(all []Change) (*Map, error) {
+	n := m.Len()
+	for _, c := range all {
+		if c.Value.Action == None {
+			continue
+		}
+		if err := checkEntry(c.Key, c.Value, n); err != nil {
+			return m, err
+		}
+		n++
+	}
+	return m.changed(all), nil
 }
 
 // Collect makes a map of entries, as a store has them. Of a key that comes more
@@ -114,6 +136,9 @@ func Collect(all iter.Seq2[Key, Value]) (*Map, error) {
 	return buildSorted(seed, entries), nil
 }
 
+// CheckEntry says why an entry cannot be: a value that means nothing beside its key.
+func CheckEntry(k Key, v Value) error { return checkEntry(k, v, 0) }
+
 // checkEntry says why an entry cannot go into a map that has n entries.
 func checkEntry(k Key, v Value, n int) error {
 	switch {
@@ -130,32 +155,40 @@ func (m *Map) Delete(k Key) *Map {
 	if _, ok := m.Get(k); !ok {
 		return m
 	}
-	return m.change(k, Value{})
+	return m.changed([]Change{{Key: k}})
 }
 
-// change makes the snapshot with one key changed.
-func (m *Map) change(k Key, v Value) *Map {
+// changed makes the snapshot with some keys changed.
+func (m *Map) changed(all []Change) *Map {
 	if m == nil {
 		m = build(maphash.MakeSeed(), nil)
 	}
-	if m.n >= 2*shardNames*len(m.shards) || m.filter.full() {
-		m = m.regrown()
+	next := m.copied()
+	for _, c := range all {
+		if next.n >= 2*shardNames*len(next.shards) || next.filter.full() {
+			next = next.regrown().copied()
+		}
+		h := maphash.String(next.seed, c.Key.raw)
+		at := h >> next.shift
+		if c.Value.Action != None {
+			next.filter.add(h)
+		}
+		entries, had := next.shards[at].with(next.seed, c.Key, c.Value)
+		next.shards[at] = newShard(entries)
+		if had.Action != None {
+			next.count(c.Key.raw, -1)
+		}
+		if c.Value.Action != None {
+			next.count(c.Key.raw, 1)
+		}
 	}
+	return next
+}
+
+// copied is a map whose lists may be changed without m hearing of it.
+func (m *Map) copied() *Map {
 	next := *m
-	next.shards = slices.Clone(m.shards)
-	h := maphash.String(m.seed, k.raw)
-	at := h >> m.shift
-	if v.Action != None {
-		next.filter = m.filter.with(h)
-	}
-	entries, had := m.shards[at].with(m.seed, k, v)
-	next.shards[at] = newShard(entries)
-	if had.Action != None {
-		next.count(k.raw, -1)
-	}
-	if v.Action != None {
-		next.count(k.raw, 1)
-	}
+	next.shards, next.filter = slices.Clone(m.shards), m.filter.copied()
 	return &next
 }
 
