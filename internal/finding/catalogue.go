@@ -63,6 +63,7 @@ const (
 	RateRcpt          ID = "rate.recipient"
 	AccessDenied      ID = "access.denied"
 	AccessDiscard     ID = "access.discard"
+	AccessHeld        ID = "access.held"
 	SpamScore         ID = "spam.score"
 	SpamHigh          ID = "spam.high"
 	ContentExecutable ID = "content.executable"
@@ -172,6 +173,7 @@ var catalogue = [...]Check{
 	{RateRcpt, 84, Medium, "RFC 2505 §2.8", "S83"},
 	{AccessDenied, 85, High, "RFC 5321 §7.9", "S70"},
 	{AccessDiscard, 86, Critical, "RFC 5321 §6.2", "S70"},
+	{AccessHeld, 104, Medium, "RFC 5321 §7.9", "S70"},
 	{SpamScore, 87, Medium, "RFC 5321 §6.2", "S54"},
 	{SpamHigh, 88, High, "RFC 5321 §6.2", "S54"},
 	{ContentExecutable, 89, High, "Gmail 5.7.0 blocked content", "S116"},

@@ -218,8 +218,8 @@ func (h *Handler) page(lang words.Lang, t *command.Trace) whyPage {
 		})
 	}
 	for _, to := range t.To {
-		if to.Check == "" {
-			continue
+		if to.Check == "" || to.Check == string(finding.AccessDiscard) || to.Check == string(finding.AccessHeld) {
+			continue // it was told 250, and no more
 		}
 		if p.To == "" {
 			p.To = to.Address
@@ -231,6 +231,9 @@ func (h *Handler) page(lang words.Lang, t *command.Trace) whyPage {
 		add(finding.ID(to.Check), finding.Fail, f.Evidence)
 	}
 	for _, f := range t.Findings.Others {
+		if f.Check == finding.AccessDiscard || f.Check == finding.AccessHeld {
+			continue
+		}
 		add(f.Check, f.Outcome, f.Evidence)
 	}
 	return p
