@@ -187,15 +187,11 @@ func (p *Policy) step(r *Rule, ex *Exception, s *finding.Set, f Facts) (Step, bo
 	if f.Class >= mail.LocalNetwork && !r.Everyone {
 		return Step{}, false
 	}
-	c := Cell{Check: r.Check, Class: min(f.Class, mail.BigProvider)}
-	switch s.Outcome(r.Check) {
-	case finding.Fail:
-	case finding.Unverified:
-		c.Unverified = true
-	default:
+	o := s.Outcome(r.Check)
+	if o != finding.Fail && o != finding.Unverified {
 		return Step{}, false
 	}
-	st := p.at(r, ex, c)
+	st := p.at(r, ex, cellOf(r, f, o))
 	if st.Published {
 		st.Action = f.DMARC
 	}
@@ -203,6 +199,11 @@ func (p *Policy) step(r *Rule, ex *Exception, s *finding.Set, f Facts) (Step, bo
 		st.Action = min(st.Action, f.Filter)
 	}
 	return st, true
+}
+
+// cellOf is the cell of a row for a class of sender and an outcome.
+func cellOf(r *Rule, f Facts, o finding.Outcome) Cell {
+	return Cell{Check: r.Check, Class: min(f.Class, mail.BigProvider), Unverified: o == finding.Unverified}
 }
 
 // at is what stands in a cell: the exception's own step, the policy's, or the

@@ -10,7 +10,6 @@ var (
 	fine   = Step{}
 	junk   = Step{Action: mail.Junk}
 	hold   = Step{Action: mail.Quarantine}
-	drop   = Step{Action: mail.Discard}
 	later  = Step{Action: mail.Defer}
 	refuse = Step{Action: mail.Reject}
 	asks   = Step{Published: true}
@@ -55,8 +54,6 @@ var rules = [...]Rule{
 	row(finding.ScanVirus, refuse, refuse, refuse, refuse).everyone(),
 	row(finding.ScanRefused, refuse, refuse, refuse, refuse).everyone(),
 	row(finding.ScanDown, later, later, later, later).everyone(),
-	row(finding.AccessDenied, refuse, refuse, refuse, refuse),
-	row(finding.AccessDiscard, drop, drop, drop, drop),
 	row(finding.RateClient, later, later, later, later),
 	row(finding.RateSender, later, later, later, later),
 	row(finding.RateRcpt, later, later, later, later),
