@@ -154,6 +154,26 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 
 // join makes the parts and gives them to each other.
 func (s *server) join(ctx context.Context) (err error) {
+	if s.certs = s.opt.Certificates; s.certs == nil {
+		if s.certs, err = certs.Open(s.certConfig()); err != nil {
+			return err
+		}
+	}
+	if err := s.joinIntake(ctx); err != nil {
+		return err
+	}
+	if err := s.recoverUnconfirmed(ctx); err != nil {
+		return err
+	}
+	if s.queue, err = s.newQueue(); err != nil {
+		return err
+	}
+	s.metrics()
+	return nil
+}
+
+// joinIntake makes what judges mail, of a state that is open.
+func (s *server) joinIntake(ctx context.Context) (err error) {
 	cfg := s.cfg
 	for _, n := range cfg.Network.Trusted {
 		p, err := config.ParsePrefix(n)
@@ -162,10 +182,8 @@ func (s *server) join(ctx context.Context) (err error) {
 		}
 		s.trust = append(s.trust, p)
 	}
-	if s.certs = s.opt.Certificates; s.certs == nil {
-		if s.certs, err = certs.Open(s.certConfig()); err != nil {
-			return err
-		}
+	if err := s.state.Access.Refresh(ctx); err != nil {
+		return err
 	}
 	if s.dns, err = s.newResolver(); err != nil {
 		return err
@@ -175,13 +193,7 @@ func (s *server) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
-	if err := s.recoverUnconfirmed(ctx); err != nil {
-		return err
-	}
-	if s.queue, err = s.newQueue(); err != nil {
-		return err
-	}
-	s.metrics()
+	s.house.Explain = s.in.Explain
 	return nil
 }
 
@@ -301,7 +313,7 @@ func (s *server) run(ctx context.Context) error {
 }
 
 func (s *server) reload(ctx context.Context) error {
-	return errors.Join(s.certs.Reload(), s.state.Directory.Refresh(ctx))
+	return errors.Join(s.certs.Reload(), s.state.Directory.Refresh(ctx), s.state.Access.Refresh(ctx))
 }
 
 // NewLogger writes to standard error as the configuration asks.

@@ -21,6 +21,7 @@ const (
 	doomGrace  = time.Hour
 	sweepBatch = 1000
 	traceKeep  = 45 * 24 * time.Hour
+	accessKeep = 7 * 24 * time.Hour // of what was removed from the access map: no node sleeps longer
 )
 
 // sweepJob is the job's kind and key: there is one, whatever the number of nodes.
@@ -53,6 +54,9 @@ func (s *server) housekeeping(ctx context.Context) error {
 		}
 		if err := s.state.Directory.Refresh(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "directory", "err", err)
+		}
+		if err := s.state.Access.Refresh(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "access map", "err", err)
 		}
 	}
 }
@@ -118,6 +122,7 @@ func (s *server) sweep(ctx context.Context) error {
 		Collect(ctx, s.state.Store, s.state.Blobs, now),
 		Compact(ctx, s.state.Store, s.state.Blobs, now),
 		s.state.Store.DropTraces(ctx, now.Add(-traceKeep)),
+		s.state.Store.SweepAccess(ctx, now.Add(-accessKeep)),
 	)
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"posta/internal/access"
 	"posta/internal/blob"
 	"posta/internal/blob/pack"
 	"posta/internal/blob/s3"
@@ -40,6 +41,7 @@ type State struct {
 	Store     store.Store
 	Blobs     blob.Store
 	Directory *directory.Directory
+	Access    *access.Followed // empty until it is refreshed
 	Policies  *policy.Live
 	disk      *durable.OS
 	rescue    *rescue.Rescue
@@ -127,6 +129,7 @@ func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 	if s.Directory, err = directory.Open(ctx, s.Store); err != nil {
 		return nil, err
 	}
+	s.Access = access.Follow(s.Store)
 	s.rescue = &rescue.Rescue{
 		Store: s.Store, Blobs: s.Blobs, Disk: s.disk, CertDir: certDir, Files: ConfigFiles(cfg), Node: nodeName(), Failpoints: fp,
 	}
@@ -165,7 +168,7 @@ func openBucket(ctx context.Context, c *config.S3) (blob.Store, error) {
 
 // House is the state as commands see it.
 func (s *State) House() *command.House {
-	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Policies: s.Policies, Rescue: s.rescue}
+	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Access: s.Access, Policies: s.Policies, Rescue: s.rescue}
 }
 
 // Close closes what is open, bytes last, since metadata refers to them.
@@ -189,5 +192,7 @@ func OpenHouse(ctx context.Context, cfg *config.Config) (*command.House, func(),
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.House(), func() { s.Close() }, nil
+	h := s.House()
+	h.Explain = explainer(cfg, s)
+	return h, func() { s.Close() }, nil
 }

@@ -25,6 +25,9 @@ func (s *server) self() []finding.Finding {
 			out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "network.trusted", p.String()))
 		}
 	}
+	for _, p := range s.state.Access.At(s.opt.Now()).Relays() {
+		out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "access map", p.String()+" RELAY"))
+	}
 	return append(out, s.scannerFindings()...)
 }
 

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"posta/internal/access"
 	"posta/internal/blob"
 	"posta/internal/directory"
 	"posta/internal/finding"
@@ -71,9 +72,12 @@ type House struct {
 	Store     store.Store
 	Blobs     blob.Store
 	Directory *directory.Directory
+	Access    *access.Followed // nil where nobody asks the access map
 	Policies  *policy.Live     // nil means the shipped policy, as long as none is stored
 	Now       func() time.Time // nil means time.Now
 	Rescue    Rescue           // nil where the state cannot be checked or copied whole
+	// Explain shows the way of a message without any effect; nil where nothing judges.
+	Explain func(context.Context, Question) (*Explanation, error)
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 }
@@ -90,10 +94,28 @@ type Command struct {
 	Name string     // "account.add"
 	Role store.Role // least role that may give it
 	Run  func(ctx context.Context, h *House, p Principal, args json.RawMessage) (any, error)
+	// MaxArgs is how many octets its arguments may have; 0 means 1 MiB.
+	MaxArgs int64
+}
+
+// MaxArgs bounds the arguments of a command by its name, in octets.
+func MaxArgs(name string) int64 {
+	for i := range table {
+		if table[i].Name == name && table[i].MaxArgs > 0 {
+			return table[i].MaxArgs
+		}
+	}
+	return 1 << 20
+}
+
+// bounded is a command with larger arguments than others have.
+func bounded(c Command, most int64) Command {
+	c.MaxArgs = most
+	return c
 }
 
 // table has every command; it is in commands*.go by subject.
-var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands, policyCommands)
+var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands, policyCommands, accessCommands, explainCommands)
 
 // All lists the commands.
 func All() []Command { return slices.Clone(table) }
@@ -132,7 +154,7 @@ func translate(err error) error {
 
 // run makes a command of a function with typed arguments.
 func run[A any](name string, role store.Role, f func(ctx context.Context, h *House, p Principal, a A) (any, error)) Command {
-	return Command{name, role, func(ctx context.Context, h *House, p Principal, raw json.RawMessage) (any, error) {
+	return Command{Name: name, Role: role, Run: func(ctx context.Context, h *House, p Principal, raw json.RawMessage) (any, error) {
 		var a A
 		if len(raw) > 0 {
 			d := json.NewDecoder(bytes.NewReader(raw))

@@ -29,11 +29,8 @@ import (
 	"posta/internal/store"
 )
 
-// maxBody bounds a command's arguments and its result.
-const (
-	maxArgs   = 1 << 20
-	maxResult = 256 << 20
-)
+// maxResult bounds a command's result; command.MaxArgs its arguments.
+const maxResult = 256 << 20
 
 // Server answers commands on a listener.
 type Server struct {
@@ -108,7 +105,7 @@ func principal(ctx context.Context) command.Principal {
 }
 
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
-	args, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxArgs))
+	args, err := io.ReadAll(http.MaxBytesReader(w, r.Body, command.MaxArgs(r.PathValue("name"))))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return

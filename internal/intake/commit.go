@@ -47,6 +47,9 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	if set.Outcome(finding.DMARCFail) == finding.Fail {
 		rec.Asked = asked.String()
 	}
+	if k.s.rehearsal != nil {
+		return k.rehearsed(set, asked, verdicts)
+	}
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		rec.Stage, rec.Reply = trace.AtData, refusal.String()
 		in.counts.refused(refusal.Check)
@@ -214,7 +217,11 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 	a := &store.Accept{ID: e.ID, Confirm: keys, Unread: in.cfg.Shared}
 	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: k.spool.size, SHA256: sum}
 	filed, verdicts := k.forFiling(verdicts, rec)
-	for _, ef := range filing.File(k.tx.view, filed, verdicts) {
+	effects := filing.File(k.tx.view, filed, verdicts)
+	if onlyDropped(effects) {
+		a.Blob = store.NewBlob{} // what is thrown away is not written first
+	}
+	for _, ef := range effects {
 		switch ef.Kind {
 		case mail.Append:
 			a.Deliveries = append(a.Deliveries, delivery(p.stored, ef))
@@ -298,12 +305,21 @@ func (in *Intake) commit(ctx context.Context, a *store.Accept, body blob.Body) (
 	if err := a.Split(); err != nil {
 		return nil, err
 	}
+	if a.Blob.ID.IsZero() {
+		placed, err = in.store.Accept(ctx, a)
+		return in.settled(ctx, a, placed, err)
+	}
 	locs, err := in.blobs.Put(ctx, []blob.Record{{ID: a.Blob.ID, SHA256: a.Blob.SHA256, Accept: record, Body: body}})
 	if err != nil {
 		return nil, err
 	}
 	a.Blob.At = locs[0]
 	placed, err = in.store.Accept(ctx, a)
+	return in.settled(ctx, a, placed, err)
+}
+
+// settled finds out what became of an accept whose outcome is not known.
+func (in *Intake) settled(ctx context.Context, a *store.Accept, placed []store.Placed, err error) ([]store.Placed, error) {
 	if !errors.Is(err, store.ErrUnknown) {
 		return placed, err
 	}
@@ -373,5 +389,6 @@ func (k *sink) record(f *facts, set *finding.Set, sum [32]byte, verdicts []mail.
 	}
 	r.To = append(r.To, k.tx.refused...)
 	k.tx.tell(r)
+	k.tx.access.tell(r)
 	return r
 }

@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"time"
 
+	"posta/internal/access"
 	"posta/internal/admit"
 	"posta/internal/blob"
 	"posta/internal/directory"
@@ -44,6 +45,7 @@ type Config struct {
 	Hostname string            // our fully qualified name
 	WhyURL   string            // what a trace id is appended to, "https://mail.example.org/why/"
 	Policies *policy.Live      // how strict we are with strangers; nil is the shipped policy
+	Access   *access.Followed  // the administrator's access map; nil is an empty one
 	Trusted  []netip.Prefix    // the local network besides loopback
 	OwnIPs   []netip.Addr      // our addresses as others see them
 	Lists    dnsbl.Lists       // blocklists and allowlists to ask; none is fine

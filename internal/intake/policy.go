@@ -21,7 +21,13 @@ func (in *Intake) policyOf(v *directory.View) *policy.Policy {
 // verdict asks policy for one recipient. asked is what the From domain's DMARC record
 // asks for.
 func (tx *transaction) verdict(a addr.Address, set *finding.Set, asked mail.Action) mail.Verdict {
-	return tx.policy.Fold(set, policy.Facts{
+	return tx.access.overrule(a, tx.policy.Fold(set, tx.policyFacts(a, asked)))
+}
+
+// policyFacts are what the table needs besides the findings.
+func (tx *transaction) policyFacts(a addr.Address, asked mail.Action) policy.Facts {
+	return policy.Facts{
 		Class: tx.env.Client.Class, Recipient: a, DMARC: asked, Filter: tx.scan.wish(), Postmaster: directory.IsPostmaster(a),
-	})
+		Friend: tx.access.granted[a].friend,
+	}
 }

@@ -27,9 +27,12 @@ type session struct {
 	client  *mail.Client
 	judge   connJudge // findings about the connection, running beside the dialogue
 	noted   []finding.Finding
+	access  sessionAccess
 	tx      *transaction
 	filters filters   // the milters that listen
 	last    *accepted // the last acceptance, until it is known that its 250 was read
+
+	rehearsal *rehearsal // nil in earnest: see Explain
 }
 
 // transaction is one envelope, from MAIL on.
@@ -37,6 +40,7 @@ type transaction struct {
 	env      *mail.Envelope
 	view     *directory.View // one view for the whole transaction
 	policy   *policy.Policy  // and one policy
+	access   txAccess
 	judge    txJudge
 	scan     *txScan      // nil: it concerns no scanner
 	set      *finding.Set // connection and envelope, once they were awaited
@@ -116,6 +120,7 @@ func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
 	}
 	tx := &transaction{env: e, view: s.in.dir.View()}
 	tx.policy = s.in.policyOf(tx.view)
+	tx.access.m = s.in.cfg.Access.At(s.in.cfg.Now())
 	s.tx = tx
 	if e.Client.Door == mail.Submission {
 		if r := s.maySend(e); r != nil {
@@ -141,11 +146,18 @@ func (s *session) maySend(e *mail.Envelope) *smtp.Reply {
 	return s.in.refusal(e.ID, finding.SenderForeign, 553, "<"+from.String()+">", fmt.Sprintf("not an address of %s", e.Client.Login))
 }
 
-// Rcpt answers for one forward-path: whether it is ours, whether it exists,
-// whether policy takes mail from this client, whether there is room.
+// Rcpt answers for one forward-path: what the access map says, whether it is ours,
+// whether it exists, whether policy takes mail from this client, whether there is
+// room.
 func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) *smtp.Reply {
+	granted, reply := s.byAccess(ctx, e, r.Address)
+	if granted.action == mail.Discard {
+		return nil // what is thrown away needs no recipient that exists
+	}
 	where, targets := filing.Ask(s.tx.view, r.Address)
-	reply := s.whereTo(e, r.Address, where)
+	if reply == nil {
+		reply = s.whereTo(e, r.Address, where, granted.relay)
+	}
 	if reply == nil {
 		reply = s.byPolicy(ctx, e, r.Address)
 	}
@@ -176,15 +188,16 @@ func actionOf(r *smtp.Reply) string {
 
 // whereTo refuses relaying and addresses that do not exist. The old routes
 // through a relay (user%dom@here, a!b, quoted @) are refused as what they are,
-// whatever the directory holds.
-func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer) *smtp.Reply {
+// whatever the directory holds. relay says that the access map lets mail for the
+// address leave again.
+func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer, relay bool) *smtp.Reply {
 	subject := "<" + a.String() + ">"
 	authenticated := e.Client.Class == mail.Authenticated
 	switch where {
 	case filing.Here:
 		return nil
 	case filing.Elsewhere:
-		if authenticated {
+		if authenticated || relay && !addr.LegacyRoute(a.Local) {
 			return nil
 		}
 	case filing.Looping:

@@ -61,6 +61,7 @@ func (s *session) keepTransaction(stage trace.Stage, tx *transaction, reply stri
 		r.Findings = *tx.set
 	}
 	tx.tell(r)
+	tx.access.tell(r)
 	s.addDeciding(r)
 	s.in.store.KeepRefused(r.Encode())
 }
