@@ -35,42 +35,66 @@ func (c *cli) loadConfig() (*config.Config, error) {
 // do gives a command to the running server, or carries it out on the data folder
 // when none runs.
 func (c *cli) do(ctx context.Context, name string, args, out any) error {
-	cfg, err := c.loadConfig()
-	if err != nil {
-		return err
-	}
-	err = control.Client{Socket: filepath.Join(cfg.Data, app.Socket)}.Do(ctx, name, args, out)
-	if !errors.Is(err, control.ErrNoServer) {
-		return err
-	}
-	return c.doIdle(ctx, cfg, name, args, out)
+	do, done := c.conversation(ctx)
+	defer done()
+	return do(name, args, out)
 }
 
-// doIdle opens the data folder itself; its lock keeps two from doing so.
-func (c *cli) doIdle(ctx context.Context, cfg *config.Config, name string, args, out any) error {
+// give gives one command.
+type give func(name string, args, out any) error
+
+// conversation is the way to give several commands: to the running server, or on
+// the data folder when none runs, which is opened once. done closes what was opened.
+func (c *cli) conversation(ctx context.Context) (do give, done func()) {
+	var idle give
+	closeIdle := func() {}
+	do = func(name string, args, out any) error {
+		if idle != nil {
+			return idle(name, args, out)
+		}
+		cfg, err := c.loadConfig()
+		if err != nil {
+			return err
+		}
+		err = control.Client{Socket: filepath.Join(cfg.Data, app.Socket)}.Do(ctx, name, args, out)
+		if !errors.Is(err, control.ErrNoServer) {
+			return err
+		}
+		if idle, closeIdle, err = c.openIdle(ctx, cfg); err != nil {
+			return err
+		}
+		return idle(name, args, out)
+	}
+	return do, func() { closeIdle() }
+}
+
+// openIdle opens the data folder itself; its lock keeps two from doing so.
+func (c *cli) openIdle(ctx context.Context, cfg *config.Config) (give, func(), error) {
+	none := func() {}
 	if _, err := os.Stat(cfg.Data); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return nil, none, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	who := command.Principal{Name: "uid:" + strconv.Itoa(os.Getuid()), Role: store.Owner}
 	if err := app.Become(cfg); err != nil {
-		return err
+		return nil, none, err
 	}
 	house, closeHouse, err := app.OpenHouse(ctx, cfg)
 	if err != nil {
-		return err
+		return nil, none, err
 	}
-	defer closeHouse()
-	raw, err := json.Marshal(args)
-	if err != nil {
-		return err
-	}
-	result, err := command.Do(ctx, house, who, name, raw)
-	if err != nil || out == nil {
-		return err
-	}
-	b, err := json.Marshal(result)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(b, out)
+	return func(name string, args, out any) error {
+		raw, err := json.Marshal(args)
+		if err != nil {
+			return err
+		}
+		result, err := command.Do(ctx, house, who, name, raw)
+		if err != nil || out == nil {
+			return err
+		}
+		b, err := json.Marshal(result)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, out)
+	}, closeHouse, nil
 }
