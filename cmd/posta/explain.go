@@ -19,6 +19,7 @@ func (c *cli) explainCommand() *cobra.Command {
 func (c *cli) clientFlags(cmd *cobra.Command, q *command.Question) {
 	cmd.Flags().StringVar(&q.IP, "ip", "", c.lang.Say("flag.explain.ip"))
 	cmd.Flags().StringVar(&q.HELO, "helo", "", c.lang.Say("flag.explain.helo"))
+	cmd.Flags().BoolVar(&q.Clear, "clear", false, c.lang.Say("flag.explain.clear"))
 	cmd.Flags().StringVar(&q.Login, "login", "", c.lang.Say("flag.explain.login"))
 }
 
@@ -80,7 +81,11 @@ func (c *cli) explain(cmd *cobra.Command, q command.Question) error {
 
 // printExplanation writes the way in the order in which it is gone.
 func (c *cli) printExplanation(x *command.Explanation) {
-	c.line(0, "explain.client", strings.TrimSpace(strings.Join(strings.Fields(x.IP+" "+x.PTR), " ")), x.Class)
+	client := strings.TrimSpace(x.IP + " " + x.PTR)
+	if client == "" {
+		client = "?"
+	}
+	c.line(0, "explain.client", client, x.Class)
 	if x.HELO != "" {
 		c.line(0, "explain.helo", x.HELO)
 	}
@@ -99,7 +104,7 @@ func (c *cli) printExplanation(x *command.Explanation) {
 	}
 	c.printEvidence(x)
 	if x.Reply != "" {
-		c.line(0, "explain.reply", ".", x.Reply)
+		c.line(0, "explain.reply", "DATA", x.Reply)
 	}
 	c.say("explain.nothing")
 }
@@ -118,16 +123,8 @@ func (c *cli) printWay(r *command.ExplainedRcpt) {
 	if len(r.Access) == 0 {
 		c.line(1, "explain.access.empty")
 	}
-	for _, set := range r.Access {
-		c.line(1, "explain.access", set.Name)
-		for _, s := range set.Steps {
-			value := s.Value
-			if value == "" {
-				value = "-"
-			}
-			fmt.Fprintf(c.out, "      %s  %s\n", printable(s.Key), printable(value))
-		}
-		fmt.Fprintf(c.out, "      = %s\n", printable(set.Says))
+	for i := range r.Access {
+		c.printRuleset(&r.Access[i])
 	}
 	if r.Where != "" {
 		c.line(1, "explain.where."+r.Where)
@@ -159,6 +156,35 @@ func (c *cli) printWay(r *command.ExplainedRcpt) {
 	}
 }
 
+// printRuleset writes which keys of the access map were asked for, and what it said.
+func (c *cli) printRuleset(set *command.ExplainedRuleset) {
+	if len(set.Steps) == 0 {
+		return
+	}
+	says := c.lang.Say("explain.says." + set.Outcome)
+	if set.Reply != "" {
+		says += ": " + set.Reply
+	}
+	c.line(1, "explain.access", set.Name, says)
+	var missing []string
+	for _, s := range set.Steps {
+		if s.Value == "" {
+			missing = append(missing, s.Key)
+		}
+	}
+	if len(missing) > 0 {
+		c.line(2, "explain.missing", strings.Join(missing, " "))
+	}
+	for _, s := range set.Steps {
+		if s.Value != "" {
+			c.line(2, "explain.entry", s.Key, s.Value)
+		}
+	}
+	if set.RelayBy != "" {
+		c.line(2, "explain.relay", set.RelayBy)
+	}
+}
+
 // printEvidence writes what was found, with what was seen.
 func (c *cli) printEvidence(x *command.Explanation) {
 	if len(x.SPF) > 0 {
@@ -172,6 +198,9 @@ func (c *cli) printEvidence(x *command.Explanation) {
 		for _, e := range f.Evidence {
 			fmt.Fprintf(c.out, "  %s: %s\n", printable(e.What), printable(e.Seen))
 		}
+	}
+	for _, n := range x.Notes {
+		fmt.Fprintf(c.out, "%s: %s\n", printable(n.What), printable(n.Seen))
 	}
 	if x.Asked != "" {
 		c.line(0, "explain.dmarc", x.Asked)

@@ -14,6 +14,7 @@ type Question struct {
 	IP      string   `json:"ip,omitempty"`    // of the client; "" is one that is not judged
 	HELO    string   `json:"helo,omitempty"`  // what it greets with; "" is its address
 	Login   string   `json:"login,omitempty"` // an account of ours that has logged in
+	Clear   bool     `json:"clear,omitempty"` // without TLS
 	From    string   `json:"from"`            // reverse-path, "" is the null one
 	To      []string `json:"to,omitempty"`
 	Message []byte   `json:"message,omitempty"` // with CRLF, at most MaxExplained octets
@@ -57,9 +58,12 @@ type ExplainedRcpt struct {
 // ExplainedRuleset is what one of sendmail's rulesets asked of the access map, in
 // order.
 type ExplainedRuleset struct {
-	Name  string          `json:"name"`
-	Steps []ExplainedStep `json:"steps,omitempty"`
-	Says  string          `json:"says"`
+	Name    string          `json:"name"`
+	Steps   []ExplainedStep `json:"steps,omitempty"`
+	Outcome string          `json:"outcome"`         // "nothing", "trusted", "refused", "discarded", "quarantine"
+	Entry   string          `json:"entry,omitempty"` // that decides
+	Reply   string          `json:"reply,omitempty"` // of "refused"
+	RelayBy string          `json:"relay_by,omitempty"`
 }
 
 // ExplainedStep is one key that was asked for; Value "" says that it is not there.

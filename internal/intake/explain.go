@@ -115,6 +115,9 @@ func (in *Intake) Explain(ctx context.Context, q command.Question) (*command.Exp
 // readQuestion gives the client and the envelope of a question.
 func (in *Intake) readQuestion(q command.Question) (c *mail.Client, from addr.Address, to []addr.Address, err error) {
 	c = &mail.Client{Door: mail.MX, HELO: q.HELO, EHLO: true}
+	if !q.Clear {
+		c.TLS = mail.TLS{Version: "TLS1.3"}
+	}
 	if q.IP != "" {
 		if c.IP, err = netip.ParseAddr(q.IP); err != nil || c.IP.Zone() != "" {
 			return nil, from, nil, command.WrongQuestion(q.IP, errors.New("no IP address"))
@@ -292,7 +295,17 @@ func rulesets(m *access.Map, f *access.Facts) []command.ExplainedRuleset {
 	}
 	var out []command.ExplainedRuleset
 	for _, r := range m.Explain(f, accessOptions) {
-		e := command.ExplainedRuleset{Name: r.Name, Says: r.Says.String()}
+		d := &r.Says
+		e := command.ExplainedRuleset{Name: r.Name, Outcome: d.Outcome.String()}
+		if !d.Key.IsZero() {
+			e.Entry = d.Key.String() + " " + d.Value.String()
+		}
+		if d.Outcome == access.Refused {
+			e.Reply = d.Reply.String()
+		}
+		if d.Relay && !d.RelayBy.IsZero() {
+			e.RelayBy = d.RelayBy.String()
+		}
 		for _, st := range r.Steps {
 			step := command.ExplainedStep{Key: st.Key.String()}
 			if st.Value.Action != access.None {

@@ -40,6 +40,7 @@ type kind struct {
 var kinds = map[string]kind{
 	"house":    {false, (*play).setHouse},
 	"world":    {false, (*play).setWorld},
+	"access":   {false, (*play).access},
 	"peer":     {true, (*play).setPeer},
 	"letter":   {true, (*play).keepLetter},
 	"dialogue": {false, (*play).dialogue},
@@ -73,6 +74,9 @@ var kinds = map[string]kind{
 //	-- world --        what changes outside:
 //	up mail.caida.test a server or a scanner: up or down; a scanner may be dying too, it
 //	                   goes away in the middle of each message
+//	-- access --       what the administrator does to our access map:
+//	From:x.test REJECT
+//	- From:x.test      takes the entry out
 //	-- peer NAME --    a client, for the sections that follow:
 //	helo mail.bien.test
 //	ip 192.0.2.10      where it comes from; left out: this machine
