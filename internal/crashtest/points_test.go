@@ -20,7 +20,7 @@ import (
 var serverPoints = []string{
 	"pack.write", "pack.sync", "pack.synced",
 	"store.accept.record", "store.accept.blob", "store.accept.deliver", "store.accept.enqueue",
-	"store.accept.jobs", "store.accept.finish", "store.commit", "store.committed",
+	"store.accept.hold", "store.accept.jobs", "store.accept.finish", "store.commit", "store.committed",
 	"store.expunge", "store.queue.start", "store.queue.finish",
 }
 

@@ -16,6 +16,7 @@ type Accept struct {
 	Blob       NewBlob
 	Deliveries []Delivery
 	Enqueues   []Enqueue
+	Holds      []Quarantined // kept for people to look at: the quarantine
 	Jobs       []Job
 	Trace      *TraceRecord // nil: none is kept (IMAP APPEND)
 
@@ -36,6 +37,10 @@ type Accept struct {
 	// FinishQueue, when set, ends the queue work that this message answers (a
 	// DSN) in the same transaction.
 	FinishQueue *Finish
+	// Release, when set, makes this the end of held mail.
+	Release *HeldRelease
+	// Digest, when set, makes this a message that tells of held mail.
+	Digest *Digest
 }
 
 // ConfirmKey is the hash that recognises a repeated accept for one recipient.
@@ -44,7 +49,7 @@ type ConfirmKey [16]byte
 // NewBlob is a blob that Put has made durable. With At zero it is one that has a
 // row already (deferred filing); only ID and Size are read then, and a blob that
 // is doomed or gone is ErrNotFound. The zero NewBlob refers to no bytes: such an
-// accept has no Deliveries and no Enqueues.
+// accept has no Deliveries, no Enqueues and no Holds.
 type NewBlob struct {
 	ID     blob.ID
 	At     blob.Location

@@ -20,8 +20,10 @@ type AcceptRecord struct {
 	Skip       int64           `json:"skip,omitempty"`
 	Deliveries []AcceptPlace   `json:"to,omitempty"`
 	Queued     []AcceptForward `json:"queued,omitempty"`
-	// QueuedPrefix is the prefix of what was queued when Prefix is that of the
-	// deliveries; without deliveries Prefix is that of what was queued.
+	Held       []AcceptHold    `json:"held,omitempty"`
+	// QueuedPrefix is the prefix of what leaves (queued, or held and led elsewhere)
+	// when Prefix is that of deliveries or of held mail; without these Prefix is that
+	// of what was queued.
 	QueuedPrefix []byte `json:"queued_prefix,omitempty"`
 	Prefix       []byte `json:"-"` // behind the JSON, as it is
 }
@@ -41,6 +43,17 @@ type AcceptPlace struct {
 type AcceptForward struct {
 	Address string `json:"address"`
 	Domain  string `json:"domain"`
+}
+
+// AcceptHold is one recipient for whom the message was held.
+type AcceptHold struct {
+	Recipient string       `json:"recipient"`
+	Domain    string       `json:"domain"`
+	Original  string       `json:"original,omitempty"`
+	Notify    uint8        `json:"notify,omitempty"`
+	Author    string       `json:"author,omitempty"`
+	Reasons   []HoldReason `json:"reasons"`
+	Review    bool         `json:"review,omitempty"`
 }
 
 // ErrAcceptRecord says that a record cannot be read.

@@ -51,6 +51,7 @@ type Store interface {
 	Acceptor
 	Mailboxes
 	Queue
+	Quarantine
 	Jobs
 	Blobs
 	Traces

@@ -65,11 +65,14 @@ func checkAccept(a *store.Accept) (words []string, err error) {
 			return nil, wrap(store.ErrInvalid, "enqueue %d has %d recipients and skips %d octets", i, len(e.Recipients), e.Skip)
 		}
 	}
-	return words, nil
+	return words, checkHolds(a)
 }
 
 // accept is the transaction.
 func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, error) {
+	if err := lookHeld(t, a); err != nil {
+		return nil, err
+	}
 	targets, err := findTargets(t, a)
 	if err == nil {
 		err = s.stepJob(t, a)
@@ -85,8 +88,9 @@ func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, 
 		{"store.accept.blob", func() error { return insertBlob(t, a) }},
 		{"store.accept.deliver", nil}, // below: it has a result
 		{"store.accept.enqueue", func() error { return enqueue(t, a) }},
+		{"store.accept.hold", func() error { return holdMail(t, a) }},
 		{"store.accept.jobs", func() error { return addJobs(t, a.Jobs) }},
-		{"store.accept.finish", func() error { return finishFor(t, a) }},
+		{"store.accept.finish", func() error { return s.finishFor(t, a) }},
 	}
 	var placed []store.Placed
 	for _, step := range steps {
@@ -108,7 +112,7 @@ func (s *Store) accept(t *tx, a *store.Accept, words []string) ([]store.Placed, 
 // recordAccept writes the row that says the accept was committed; ErrExists when
 // it was before.
 func (s *Store) recordAccept(t *tx, a *store.Accept) error {
-	if a.ID.IsZero() || a.Step != nil {
+	if a.ID.IsZero() || a.Step != nil || a.Release != nil {
 		return nil
 	}
 	if a.Unread {
@@ -129,12 +133,17 @@ func (s *Store) recordAccept(t *tx, a *store.Accept) error {
 	return t.later(check, "INSERT INTO accepted (id, confirm, terms, body) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING", a.ID, confirm, terms, body)
 }
 
-// finishFor ends the queue work that this message answers.
-func finishFor(t *tx, a *store.Accept) error {
-	if a.FinishQueue == nil {
-		return nil
+// finishFor ends the queue work that this message answers, or what was held.
+func (s *Store) finishFor(t *tx, a *store.Accept) error {
+	if a.FinishQueue != nil {
+		if err := finishQueue(t, a.FinishQueue); err != nil {
+			return err
+		}
 	}
-	return finishQueue(t, a.FinishQueue)
+	if err := tellHeld(t, a); err != nil {
+		return err
+	}
+	return s.endHeld(t, a)
 }
 
 // insertBlob makes the blob's row; one without a place must exist already.
@@ -158,7 +167,7 @@ func insertBlob(t *tx, a *store.Accept) error {
 	if err != nil {
 		return err
 	}
-	if len(a.Deliveries)+len(a.Enqueues) == 0 {
+	if len(a.Deliveries)+len(a.Enqueues)+len(a.Holds) == 0 {
 		return loosen(t, b.ID)
 	}
 	return nil
@@ -172,6 +181,14 @@ func deliver(t *tx, a *store.Accept, targets []mailbox.ID, words []string) ([]st
 		acc, b, err := t.mailboxOf(d.Account, targets[i])
 		if err != nil {
 			return nil, err
+		}
+		if a.Release != nil {
+			if has, err := t.hasBlob(acc.id, a.Blob.ID); err != nil {
+				return nil, err
+			} else if has {
+				placed[i].Account = acc.id
+				continue
+			}
 		}
 		n, err := t.id(seqEmail)
 		if err != nil {

@@ -62,7 +62,8 @@ func doomSome(t *tx, limit int) (doomed int, left bool, err error) {
 		n, err := t.exec(`UPDATE blob SET doomed = $1 WHERE id = $2 AND doomed = 0
 			AND NOT EXISTS (SELECT 1 FROM email WHERE email.blob = blob.id)
 			AND NOT EXISTS (SELECT 1 FROM queue_group WHERE queue_group.blob = blob.id)
-			AND NOT EXISTS (SELECT 1 FROM job WHERE job.blob = blob.id)`, t.now(), id)
+			AND NOT EXISTS (SELECT 1 FROM job WHERE job.blob = blob.id)
+			AND NOT EXISTS (SELECT 1 FROM held WHERE held.blob = blob.id)`, t.now(), id)
 		if err != nil {
 			return 0, false, err
 		}

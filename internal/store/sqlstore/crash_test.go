@@ -21,7 +21,7 @@ import (
 // crashPoints are all steps at which a process can die while it accepts.
 var crashPoints = []string{
 	"store.accept.record", "store.accept.blob", "store.accept.deliver", "store.accept.enqueue",
-	"store.accept.jobs", "store.accept.finish", "store.commit", "store.committed",
+	"store.accept.hold", "store.accept.jobs", "store.accept.finish", "store.commit", "store.committed",
 }
 
 // TestCrash kills a process at each step of an accept, early and in the middle of

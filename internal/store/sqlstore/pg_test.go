@@ -28,6 +28,7 @@ func TestPostgres(t *testing.T) {
 	})
 	for name, test := range map[string]func(*testing.T, *pgServer){
 		"Cuts":     testPGCuts,
+		"HeldCuts": testPGHeldCuts,
 		"Chaos":    testPGChaos,
 		"Bus":      testPGBus,
 		"Deadlock": testPGDeadlock,

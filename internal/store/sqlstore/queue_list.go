@@ -31,6 +31,12 @@ func queueOptions(e *store.Enqueue) int {
 	return n
 }
 
+// setOptions is the inverse of queueOptions.
+func setOptions(e *store.Enqueue, options int) {
+	e.RetFull, e.EightBit, e.UTF8 = options&optRetFull != 0, options&optEightBit != 0, options&optUTF8 != 0
+	e.RequireTLS, e.Sign, e.Binary = options&optRequireTLS != 0, options&optSign != 0, options&optBinary != 0
+}
+
 const entryColumns = `SELECT q.id, g.accept, g.id, q.state, q.due, q.attempts, q.fence, q.sending, q.last, q.last_at, q.delayed, g.created,
 	q.address, q.domain, q.original, q.notify, q.kind,
 	g.reverse_path, g.prefix, g.skip, g.envid, g.options, g.seal, g.account, g.expires,
@@ -42,8 +48,7 @@ func scanEntry(r *rows, e *store.QueueEntry) error {
 	err := r.scan(append([]any{&e.ID, &e.Message, &e.Group, &e.State, &e.Due, &e.Attempts, &e.Fence, &e.Sending, &e.Last, &e.LastAt, &e.Delayed, &e.Created,
 		&e.Address, &e.Domain, &e.Original, &e.Notify, &e.Kind,
 		&e.ReversePath, &e.Prefix, &e.Skip, &e.EnvID, &options, &e.Seal, &e.Account, &e.Expires}, blobTargets(&e.Blob)...)...)
-	e.RetFull, e.EightBit, e.UTF8 = options&optRetFull != 0, options&optEightBit != 0, options&optUTF8 != 0
-	e.RequireTLS, e.Sign, e.Binary = options&optRequireTLS != 0, options&optSign != 0, options&optBinary != 0
+	setOptions(&e.Enqueue, options)
 	e.Prefix = bytes.Clone(e.Prefix)
 	return err
 }

@@ -17,10 +17,11 @@ const (
 	seqEntry   sequence = "entry" // queue_entry
 	seqJob     sequence = "job"
 	seqFence   sequence = "fence" // of leases
+	seqHeld    sequence = "held"
 )
 
 func sequences() []sequence {
-	return []sequence{seqEmail, seqMailbox, seqAccount, seqDomain, seqAudit, seqEvent, seqGroup, seqEntry, seqJob, seqFence}
+	return []sequence{seqEmail, seqMailbox, seqAccount, seqDomain, seqAudit, seqEvent, seqGroup, seqEntry, seqJob, seqFence, seqHeld}
 }
 
 // idBlock is how many ids are reserved by one write; those left at the end of the

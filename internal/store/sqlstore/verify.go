@@ -24,7 +24,7 @@ func (s *Store) Verify(ctx context.Context, report func(store.Breach)) error {
 	if err := s.main.verify(ctx, report); err != nil {
 		return err
 	}
-	for _, inv := range slices.Concat(directoryInvariants(), accessInvariants(), mailInvariants(), queueInvariants()) {
+	for _, inv := range slices.Concat(directoryInvariants(), accessInvariants(), mailInvariants(), queueInvariants(), heldInvariants()) {
 		var found []string
 		err := s.main.read(ctx, func(t *tx) (err error) {
 			found, err = collect(t, one[string], inv.query+" LIMIT $1", maxBreaches)
@@ -66,6 +66,7 @@ func directoryInvariants() []invariant {
 			WHERE b.doomed = 0 AND NOT EXISTS (SELECT 1 FROM email e WHERE e.blob = b.id)
 			AND NOT EXISTS (SELECT 1 FROM queue_group g WHERE g.blob = b.id)
 			AND NOT EXISTS (SELECT 1 FROM job j WHERE j.blob = b.id)
+			AND NOT EXISTS (SELECT 1 FROM held h WHERE h.blob = b.id)
 			AND NOT EXISTS (SELECT 1 FROM loose_blob l WHERE l.blob = b.id)`},
 	}
 }
