@@ -26,12 +26,13 @@ func testPGHeldCuts(t *testing.T, server *pgServer) {
 	}{
 		{"no cut", nil, false, true},
 		{"at BEGIN", []cut{{word: "BEGIN"}}, false, true},
-		{"in the middle", []cut{{word: "DELETE FROM held"}}, false, true},
-		{"in the middle, its reply lost", []cut{{word: "DELETE FROM held", forward: true}}, false, true},
+		{"in the middle", []cut{{word: "Dear Ana"}}, false, true},
+		{"in the middle, its reply lost", []cut{{word: "Dear Ana", forward: true}}, false, true},
 		{"before COMMIT arrives", []cut{{word: "COMMIT"}}, true, false},
 		{"after COMMIT arrives", []cut{{word: "COMMIT", forward: true}}, true, true},
 	} {
 		a := letterFor(time.Now())
+		a.Trace = nil // what finds traces commits by itself, and must not meet the cut
 		a.Holds = []store.Quarantined{{Recipient: "ana@example.org", Domain: "example.org"}}
 		if _, err := s.Accept(t.Context(), a); err != nil {
 			t.Fatalf("%s: %v", test.name, err)
@@ -42,7 +43,7 @@ func testPGHeldCuts(t *testing.T, server *pgServer) {
 		}
 		release := &store.Accept{
 			ID: a.ID, Blob: store.NewBlob{ID: a.Blob.ID, Size: a.Blob.Size}, Release: &store.HeldRelease{ID: held[0].ID},
-			Deliveries: []store.Delivery{{Account: ana, Target: store.Target{Role: mailbox.Inbox}}},
+			Deliveries: []store.Delivery{{Account: ana, Target: store.Target{Role: mailbox.Inbox}, Preview: "Dear Ana"}},
 		}
 		proxy.arm(test.cuts...)
 		if _, err = s.Accept(t.Context(), release); errors.Is(err, store.ErrUnknown) != test.unknown || (err != nil) != test.unknown {
