@@ -62,6 +62,12 @@ func File(v *directory.View, e *mail.Envelope, verdicts []mail.Verdict) []mail.E
 		case mail.Discard:
 			out = append(out, mail.Effect{Kind: mail.Drop, Recipient: i})
 			continue
+		case mail.Quarantine:
+			// Where the recipient leads is asked when the message is released.
+			if taken.add(place{mail.Hold, 0, r.Address.Fold()}) {
+				out = append(out, mail.Effect{Kind: mail.Hold, Recipient: i, To: r.Address, Original: r.Original, Notify: r.Notify})
+			}
+			continue
 		}
 		for _, ef := range one(v, r, vd) {
 			ef.Recipient = i
@@ -83,7 +89,7 @@ func one(v *directory.View, r mail.Recipient, vd mail.Verdict) []mail.Effect {
 	for _, t := range targets {
 		if t.Account != 0 {
 			ef := mail.Effect{Kind: mail.Append, Account: int64(t.Account), Via: t.Via}
-			ef.Junk = vd.Action == mail.Junk || vd.Action == mail.Quarantine
+			ef.Junk = vd.Action == mail.Junk
 			if vd.Label != "" {
 				ef.Keywords = []string{vd.Label}
 			}

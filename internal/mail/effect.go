@@ -10,6 +10,7 @@ const (
 	Append  EffectKind = iota // place in a mailbox of an account
 	Enqueue                   // send on to a remote address
 	Drop                      // accepted and dropped (DISCARD)
+	Hold                      // kept in the quarantine for the recipient
 )
 
 // Effect is one consequence of accepting a message for a recipient. Filing makes
@@ -24,7 +25,7 @@ type Effect struct {
 	Mailbox  string // a mailbox by name, "" for the role
 	Keywords []string
 
-	// For Enqueue.
+	// For Enqueue; of Hold, To is the recipient itself.
 	To       addr.Address
 	Original string // ORCPT
 	Notify   Notify

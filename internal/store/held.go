@@ -21,10 +21,12 @@ type Quarantined struct {
 	// Review says that it does not expire before somebody has looked at it, however
 	// old it gets.
 	Review bool
-	Prefix []byte // as of Delivery
-	Skip   int64  // as of Delivery, and as of what leaves
+	// Stored is what every delivery of the message has in common. Its Account, Target,
+	// Flags, Keywords and CheckQuota are not kept.
+	Stored Delivery
 	// Out is how the message would leave, if the recipient turns out to lead
-	// elsewhere. Its Skip, Expires, Held and Recipients are not kept.
+	// elsewhere. Its Skip is that of Stored; its Expires, Held and Recipients are not
+	// kept.
 	Out Enqueue
 }
 
@@ -59,7 +61,7 @@ type HeldFilter struct {
 	Untold     bool
 	Unreviewed bool
 	Digest     *DigestKey // told by this digest
-	Bytes      bool       // with Prefix and Out.Prefix, which are left out otherwise
+	Whole      bool       // with all of Stored and Out; else without their bytes
 	Limit      int        // 0 means 1,000
 	After      int64      // an ID
 }

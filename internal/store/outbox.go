@@ -42,6 +42,7 @@ func (a *Accept) Split() error {
 	if a.Unread {
 		room = max(leastRows, room-len(a.Confirm))
 	}
+	room = max(leastRows, room-len(a.Holds))
 	rows := len(a.Deliveries) * rowsForDelivery
 	for i := range a.Enqueues {
 		rows += len(a.Enqueues[i].Recipients) * rowsForRecipient
@@ -59,7 +60,11 @@ func (a *Accept) Split() error {
 	if err != nil {
 		return err
 	}
-	a.Jobs = append(a.Jobs, Job{Key: OutboxKind + "/" + a.ID.String(), Kind: OutboxKind, Data: data, Cursor: cursorOf(n), Blob: a.Blob.ID})
+	key := OutboxKind + "/" + a.ID.String()
+	if a.Release != nil { // the message may be released for several recipients
+		key += fmt.Sprintf("/held/%d", a.Release.ID)
+	}
+	a.Jobs = append(a.Jobs, Job{Key: key, Kind: OutboxKind, Data: data, Cursor: cursorOf(n), Blob: a.Blob.ID})
 	return nil
 }
 

@@ -15,8 +15,8 @@ func checkHolds(a *store.Accept) error {
 		return wrap(store.ErrInvalid, "accept %s holds no blob", a.ID)
 	}
 	for i := range a.Holds {
-		if h := &a.Holds[i]; h.Recipient == "" || h.Skip < 0 || h.Skip > a.Blob.Size {
-			return wrap(store.ErrInvalid, "hold %d is for %q and skips %d of %d octets", i, h.Recipient, h.Skip, a.Blob.Size)
+		if h := &a.Holds[i]; h.Recipient == "" || h.Stored.Skip < 0 || h.Stored.Skip > a.Blob.Size {
+			return wrap(store.ErrInvalid, "hold %d is for %q and skips %d of %d octets", i, h.Recipient, h.Stored.Skip, a.Blob.Size)
 		}
 	}
 	if a.Release != nil && (a.Trace != nil || len(a.Confirm) > 0 || a.Blob.At.Unit != "" || a.Blob.ID.IsZero() || len(a.Holds) > 0) {
@@ -57,16 +57,17 @@ func lookHeld(t *tx, a *store.Accept) error {
 // holdMail writes one row for each recipient for whom the message is held.
 func holdMail(t *tx, a *store.Accept) error {
 	for i := range a.Holds {
-		h := &a.Holds[i]
+		h, d := &a.Holds[i], &a.Holds[i].Stored
 		id, err := t.id(seqHeld)
 		if err != nil {
 			return err
 		}
 		if err := t.later(nil, `INSERT INTO held (id, accept, blob, recipient, forward_path, domain, original, notify, author, subject, reasons, review,
-			skip, size, at, told, reviewed, digest, prefix, reverse_path, outgoing, envid, options, account)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, $16, $17, $18, $19, $20, $21, $22)`,
+			skip, size, at, told, reviewed, digest, received, sent, preview, prefix, envelope, structure, reverse_path, outgoing, envid, options, account)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`,
 			id, a.ID, a.Blob.ID, strings.ToLower(h.Recipient), h.Recipient, h.Domain, h.Original, h.Notify, clean(h.Author), clean(h.Subject), packReasons(h.Reasons), h.Review,
-			h.Skip, int64(len(h.Prefix))+a.Blob.Size-h.Skip, t.now(), []byte{}, h.Prefix, h.Out.ReversePath, h.Out.Prefix, h.Out.EnvID, queueOptions(&h.Out), h.Out.Account); err != nil {
+			d.Skip, int64(len(d.Prefix))+a.Blob.Size-d.Skip, t.now(), []byte{}, d.InternalDate, d.Sent, d.Preview, d.Prefix, d.Envelope, d.Structure,
+			h.Out.ReversePath, h.Out.Prefix, h.Out.EnvID, queueOptions(&h.Out), h.Out.Account); err != nil {
 			return err
 		}
 	}

@@ -13,26 +13,34 @@ import (
 	"posta/internal/store"
 )
 
-const heldColumns = `SELECT h.id, h.accept, h.at, h.told, h.reviewed, h.size, h.forward_path, h.domain, h.original, h.notify, h.author, h.subject, h.reasons, h.review, h.skip,
+const heldColumns = `SELECT h.id, h.accept, h.at, h.told, h.reviewed, h.size, h.forward_path, h.domain, h.original, h.notify, h.author, h.subject, h.reasons, h.review, h.skip, h.preview,
 	h.reverse_path, h.envid, h.options, h.account, b.id, b.unit, b.at, b.length, b.size, b.sha256, b.doomed`
+
+const wholeColumns = ", h.received, h.sent, h.prefix, h.envelope, h.structure, h.outgoing"
 
 const heldTables = " FROM held h JOIN blob b ON b.id = h.blob WHERE "
 
 func scanHeld(r *rows, h *store.HeldMail) error { return scanHeldWith(r, h) }
-func scanHeldFull(r *rows, h *store.HeldMail) error {
-	return scanHeldWith(r, h, &h.Prefix, &h.Out.Prefix)
+
+// scanHeldWhole scans what wholeColumns adds too.
+func scanHeldWhole(r *rows, h *store.HeldMail) error {
+	d := &h.Stored
+	err := scanHeldWith(r, h, &d.InternalDate, &d.Sent, &d.Prefix, &d.Envelope, &d.Structure, &h.Out.Prefix)
+	for _, b := range []*[]byte{&d.Prefix, &d.Envelope, &d.Structure, &h.Out.Prefix} {
+		*b = bytes.Clone(*b)
+	}
+	return err
 }
 
 // scanHeldWith scans the columns of heldColumns, and more behind them.
 func scanHeldWith(r *rows, h *store.HeldMail, more ...any) error {
 	var reasons string
 	var options int
-	dest := append([]any{&h.ID, &h.Message, &h.At, &h.Told, &h.Reviewed, &h.Size, &h.Recipient, &h.Domain, &h.Original, &h.Notify, &h.Author, &h.Subject, &reasons, &h.Review, &h.Skip,
+	dest := append([]any{&h.ID, &h.Message, &h.At, &h.Told, &h.Reviewed, &h.Size, &h.Recipient, &h.Domain, &h.Original, &h.Notify, &h.Author, &h.Subject, &reasons, &h.Review, &h.Stored.Skip, &h.Stored.Preview,
 		&h.Out.ReversePath, &h.Out.EnvID, &options, &h.Out.Account}, blobTargets(&h.Blob)...)
 	if err := r.scan(append(dest, more...)...); err != nil {
 		return err
 	}
-	h.Prefix, h.Out.Prefix = bytes.Clone(h.Prefix), bytes.Clone(h.Out.Prefix)
 	setOptions(&h.Out, options)
 	if err := json.Unmarshal([]byte(reasons), &h.Reasons); err != nil {
 		return fmt.Errorf("reasons of held mail %d: %w", h.ID, err)
@@ -72,8 +80,8 @@ func (s *Store) ListHeld(ctx context.Context, f store.HeldFilter) ([]store.HeldM
 		where = append(where, "h.reviewed = 0")
 	}
 	columns, scan := heldColumns, scanHeld
-	if f.Bytes {
-		columns, scan = columns+", h.prefix, h.outgoing", scanHeldFull
+	if f.Whole {
+		columns, scan = columns+wholeColumns, scanHeldWhole
 	}
 	args = append(args, page(f.Limit))
 	q := fmt.Sprintf("%s%s%s ORDER BY h.id LIMIT $%d", columns, heldTables, strings.Join(where, " AND "), len(args))

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -21,8 +22,9 @@ func quarantined(to string) store.Quarantined {
 	return store.Quarantined{
 		Recipient: to, Domain: domainOf(to), Original: "rfc822;" + to, Notify: mail.NotifyFailure, Author: "Inés@example.net", Subject: "Café\x00 at 5",
 		Reasons: []store.HoldReason{{Check: "dkim.missing"}, {Check: "dmarc.missing", Seen: "_dmarc.example.net"}},
-		Review:  true, Prefix: []byte("Return-Path: <ines@example.net>\r\n"), Skip: 3,
-		Out: store.Enqueue{ReversePath: "ines@example.net", Prefix: []byte("Received: here\r\n"), EnvID: "QQ1", RetFull: true, UTF8: true},
+		Review:  true,
+		Stored:  store.Delivery{Prefix: []byte("Return-Path: <ines@example.net>\r\n"), Skip: 3, InternalDate: epoch, Sent: epoch.Add(-time.Minute), Envelope: []byte("envelope"), Structure: []byte("structure"), Preview: "Dear Ana"},
+		Out:     store.Enqueue{ReversePath: "ines@example.net", Prefix: []byte("Received: here\r\n"), EnvID: "QQ1", RetFull: true, UTF8: true},
 	}
 }
 
@@ -48,8 +50,8 @@ func listHeld(t testing.TB, s store.Store, f store.HeldFilter) []store.HeldMail 
 
 // releaseTo is the release of held mail into an inbox.
 func releaseTo(h store.HeldMail, acc mailbox.AccountID) *store.Accept {
-	d := into(acc, store.Target{Role: mailbox.Inbox})
-	d.Prefix, d.Skip = h.Prefix, h.Skip
+	d := h.Stored
+	d.Account, d.Target = acc, store.Target{Role: mailbox.Inbox}
 	return &store.Accept{
 		ID: h.Message, Blob: store.NewBlob{ID: h.Blob.ID, Size: h.Blob.Size}, Deliveries: []store.Delivery{d},
 		Release: &store.HeldRelease{ID: h.ID, Event: store.TraceEvent{At: epoch, Body: []byte("released")}, Audit: store.Audit{At: epoch, Command: "quarantine.release", Object: fmt.Sprint(h.ID)}},
@@ -68,15 +70,15 @@ func testHeldLife(t *testing.T, a, b store.Store) {
 	if n, err := a.Doom(ctx, 100); err != nil || n != 0 {
 		t.Errorf("the blob of held mail was doomed: %d, %v", n, err)
 	}
-	got := listHeld(t, b, store.HeldFilter{Domain: d, Bytes: true})
+	got := listHeld(t, b, store.HeldFilter{Domain: d, Whole: true})
 	if len(got) != 2 {
 		t.Fatalf("held: %+v", got)
 	}
 	want := quarantined("Ana+x@" + d)
 	h := got[0]
 	if h.Message != id || h.Recipient != want.Recipient || h.Domain != d || h.Original != want.Original || h.Notify != want.Notify || h.Author != want.Author ||
-		h.Subject != "Café\uFFFD at 5" || !slices.Equal(h.Reasons, want.Reasons) || !h.Review || string(h.Prefix) != string(want.Prefix) || h.Skip != 3 ||
-		h.Size != 1000-3+int64(len(want.Prefix)) || time.Since(h.At).Abs() > time.Minute || !h.Told.IsZero() || !h.Reviewed.IsZero() || h.Blob.ID != l.ID ||
+		h.Subject != "Café\uFFFD at 5" || !slices.Equal(h.Reasons, want.Reasons) || !h.Review || !reflect.DeepEqual(h.Stored, want.Stored) ||
+		h.Size != 1000-3+int64(len(want.Stored.Prefix)) || time.Since(h.At).Abs() > time.Minute || !h.Told.IsZero() || !h.Reviewed.IsZero() || h.Blob.ID != l.ID ||
 		h.Out.ReversePath != "ines@example.net" || string(h.Out.Prefix) != "Received: here\r\n" || h.Out.EnvID != "QQ1" || !h.Out.RetFull || !h.Out.UTF8 || h.Out.Sign {
 		t.Errorf("held: %+v", h)
 	}
@@ -136,7 +138,7 @@ func testHeldList(t *testing.T, s store.Store, d string, all []store.HeldMail) {
 		var ids []int64
 		for _, h := range listHeld(t, s, c.f) {
 			ids = append(ids, h.ID)
-			if h.Prefix != nil || h.Out.Prefix != nil {
+			if h.Stored.Prefix != nil || h.Out.Prefix != nil || h.Stored.Preview == "" {
 				t.Errorf("ListHeld by %s brings bytes", what)
 			}
 		}
@@ -150,7 +152,7 @@ func testHeldList(t *testing.T, s store.Store, d string, all []store.HeldMail) {
 func testHeldErrors(t *testing.T, a, b store.Store) {
 	ana, d := person(t, a, 0), unique()
 	_, l := hold(t, a, quarantined("ana@"+d))
-	h := listHeld(t, b, store.HeldFilter{Domain: d, Bytes: true})[0]
+	h := listHeld(t, b, store.HeldFilter{Domain: d, Whole: true})[0]
 	edit := func(f func(*store.Accept)) *store.Accept {
 		r := releaseTo(h, ana)
 		f(r)
@@ -316,7 +318,7 @@ func testHeldConcurrent(t *testing.T, a, b store.Store) {
 	for i := range letters {
 		hold(t, a, quarantined(fmt.Sprintf("u%d@%s", i, d)))
 	}
-	list := listHeld(t, a, store.HeldFilter{Domain: d, Bytes: true})
+	list := listHeld(t, a, store.HeldFilter{Domain: d, Whole: true})
 	var released, dropped atomic.Int64
 	var wg sync.WaitGroup
 	for w := range 6 {

@@ -21,7 +21,13 @@ CREATE TABLE held (
 	told         BIGINT NOT NULL,
 	reviewed     BIGINT NOT NULL,
 	digest       {bytes} NOT NULL, -- that told of it, empty if none did
+	-- what its emails will have, as of email
+	received     BIGINT NOT NULL, -- INTERNALDATE
+	sent         BIGINT NOT NULL,
+	preview      TEXT NOT NULL,
 	prefix       {bytes} NOT NULL,
+	envelope     {bytes} NOT NULL,
+	structure    {bytes} NOT NULL,
 	-- how it would leave, as of queue_group
 	reverse_path TEXT NOT NULL,
 	outgoing     {bytes} NOT NULL,
