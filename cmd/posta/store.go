@@ -84,6 +84,9 @@ func (c *cli) rebuild(ctx context.Context, o rescue.Options) (err error) {
 			fmt.Fprintln(c.out, printable(p))
 		}
 		c.say("done.store.rebuilt", out.Records, out.Present, out.Mended, out.Deleted, out.Recovered, out.Held, out.Past)
+		if out.Hold > 0 {
+			c.say("done.store.hold", out.Hold)
+		}
 		c.say("done.store.rebuild", out.Messages, out.Accounts)
 	}
 	if err == nil && len(out.Problems) > 0 {

@@ -230,6 +230,8 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
 			})
+		case mail.Hold:
+			a.Holds = append(a.Holds, k.hold(ef, f, p, verdicts[ef.Recipient], &rec.Findings))
 		}
 		rec.To[ef.Recipient].AddEffect(func() string { return in.effectText(k.tx, ef) })
 	}
@@ -246,17 +248,23 @@ func (k *sink) enqueue(a *store.Accept, f *facts, p *prefixes, seal string) *sto
 			return &a.Enqueues[i]
 		}
 	}
-	e := k.env
-	out := store.Enqueue{ReversePath: k.tx.reversePath().String(), Prefix: p.outgoing, Skip: p.skip, Seal: seal}
-	if seal != "" {
+	out := k.leaving(f, p)
+	if out.Seal = seal; seal != "" {
 		out.Prefix = append(k.results(nil), p.outgoing...)
 	}
-	out.EnvID, out.RetFull, out.UTF8, out.RequireTLS = e.EnvID, e.RetFull, e.UTF8, e.RequireTLS
-	out.EightBit, out.Binary = f.defects.Has(message8Bit) || e.EightBit, e.Binary
-	out.Sign = e.Client.Class == mail.Authenticated
-	out.Account, out.Expires = AccountID(e.Client.Account), k.s.in.cfg.Now().Add(k.s.in.cfg.Lifetime)
 	a.Enqueues = append(a.Enqueues, out)
 	return &a.Enqueues[len(a.Enqueues)-1]
+}
+
+// leaving is how the message leaves unsealed, without recipients.
+func (k *sink) leaving(f *facts, p *prefixes) store.Enqueue {
+	e := k.env
+	return store.Enqueue{
+		ReversePath: k.tx.reversePath().String(), Prefix: p.outgoing, Skip: p.skip,
+		EnvID: e.EnvID, RetFull: e.RetFull, UTF8: e.UTF8, RequireTLS: e.RequireTLS,
+		EightBit: f.defects.Has(message8Bit) || e.EightBit, Binary: e.Binary,
+		Sign: e.Client.Class == mail.Authenticated, Account: AccountID(e.Client.Account), Expires: k.s.in.cfg.Now().Add(k.s.in.cfg.Lifetime),
+	}
 }
 
 // delivery is the placement that an effect asks for.
@@ -292,6 +300,8 @@ func (in *Intake) effectText(tx *transaction, ef mail.Effect) string {
 		return via + login + " → " + where.String()
 	case mail.Enqueue:
 		return via + "queue → " + ef.To.String()
+	case mail.Hold:
+		return "quarantine"
 	}
 	return "dropped"
 }
@@ -373,6 +383,7 @@ func (in *Intake) acceptRecord(a *store.Accept) []byte {
 			r.QueuedPrefix = q.Prefix
 		}
 	}
+	recordHolds(&r, a.Holds)
 	return r.Encode()
 }
 

@@ -15,8 +15,8 @@ import (
 
 // placed is what came of one message, or the sum of many.
 type placed struct {
-	messages, recovered, held, past int64
-	problems                        []string
+	messages, recovered, held, past, quarantined int64
+	problems                                     []string
 }
 
 func (p *placed) add(q placed) {
@@ -24,6 +24,7 @@ func (p *placed) add(q placed) {
 	p.recovered += q.recovered
 	p.held += q.held
 	p.past += q.past
+	p.quarantined += q.quarantined
 	p.problems = append(p.problems, q.problems...)
 }
 
@@ -48,7 +49,7 @@ func (b *rebuilder) place(ctx context.Context, t task) (placed, error) {
 	if err != nil {
 		return placed{problems: []string{fmt.Sprintf("blob %s at %s: %v", t.entry.ID, t.entry.Location, err)}}, nil
 	}
-	if len(a.Deliveries)+len(a.Enqueues) == 0 {
+	if len(a.Deliveries)+len(a.Enqueues)+len(a.Holds) == 0 {
 		return p, nil
 	}
 	err = b.commit(ctx, a)
@@ -115,6 +116,7 @@ func (b *rebuilder) accept(t task, body blob.Reader, p *placed) (*store.Accept, 
 		p.messages++
 		a.Deliveries = append(a.Deliveries, d)
 	}
+	quarantine(a, r, tree, common, p)
 	if t.revive {
 		a.ID = mail.ID{} // it is over, and its queue work with it
 	} else {
@@ -162,7 +164,7 @@ func (b *rebuilder) enqueue(a *store.Accept, r *store.AcceptRecord, tree *messag
 		// Only what came with BODY=BINARYMIME is stored with such line ends.
 		Binary: tree.Defects&(message.BareLF|message.BareCR) != 0,
 	}
-	if len(r.Deliveries) > 0 {
+	if len(r.Deliveries)+len(r.Held) > 0 {
 		q.Prefix = r.QueuedPrefix
 	}
 	for _, to := range r.Queued {

@@ -40,6 +40,7 @@ type Rebuilt struct {
 	Recovered int64    `json:"recovered"` // of these in the mailbox Recovered
 	Held      int64    `json:"held"`      // recipients queued again, held
 	Past      int64    `json:"past"`      // recipients queued so long ago that they are not
+	Hold      int64    `json:"hold"`      // recipients for whom the quarantine holds a message
 	Deleted   int64    `json:"deleted"`   // that the metadata had let go
 	Accounts  int      `json:"accounts"`  // made
 	Problems  []string `json:"problems,omitempty"`
@@ -157,6 +158,7 @@ func (b *rebuilder) scan(ctx context.Context) ([]blob.Damage, error) {
 	close(results)
 	<-counted
 	b.out.Messages, b.out.Recovered, b.out.Held, b.out.Past = sum.messages, sum.recovered, sum.held, sum.past
+	b.out.Hold = sum.quarantined
 	for _, p := range sum.problems {
 		b.out.problem("%s", p)
 	}

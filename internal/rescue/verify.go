@@ -96,7 +96,7 @@ func checkAccept(e blob.Entry) error {
 	if a.Skip < 0 || a.Skip > e.Size {
 		return fmt.Errorf("the accept record skips %d of %d octets", a.Skip, e.Size)
 	}
-	if len(a.Deliveries)+len(a.Queued) == 0 {
+	if len(a.Deliveries)+len(a.Queued)+len(a.Held) == 0 {
 		return errors.New("the accept record names nobody")
 	}
 	for _, d := range a.Deliveries {

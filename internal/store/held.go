@@ -22,7 +22,8 @@ type Quarantined struct {
 	// old it gets.
 	Review bool
 	// Stored is what every delivery of the message has in common. Its Account, Target,
-	// Flags, Keywords and CheckQuota are not kept.
+	// Flags, Keywords and CheckQuota are not kept; its InternalDate is when the
+	// message was held (zero: now).
 	Stored Delivery
 	// Out is how the message would leave, if the recipient turns out to lead
 	// elsewhere. Its Skip is that of Stored; its Expires, Held and Recipients are not

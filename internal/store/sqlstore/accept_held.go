@@ -62,11 +62,15 @@ func holdMail(t *tx, a *store.Accept) error {
 		if err != nil {
 			return err
 		}
+		at := micros(d.InternalDate)
+		if at == 0 {
+			at = t.now()
+		}
 		if err := t.later(nil, `INSERT INTO held (id, accept, blob, recipient, forward_path, domain, original, notify, author, subject, reasons, review,
-			skip, size, at, told, reviewed, digest, received, sent, preview, prefix, envelope, structure, reverse_path, outgoing, envid, options, account)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`,
+			skip, size, at, told, reviewed, digest, sent, preview, prefix, envelope, structure, reverse_path, outgoing, envid, options, account)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
 			id, a.ID, a.Blob.ID, strings.ToLower(h.Recipient), h.Recipient, h.Domain, h.Original, h.Notify, clean(h.Author), clean(h.Subject), packReasons(h.Reasons), h.Review,
-			d.Skip, int64(len(d.Prefix))+a.Blob.Size-d.Skip, t.now(), []byte{}, d.InternalDate, d.Sent, d.Preview, d.Prefix, d.Envelope, d.Structure,
+			d.Skip, int64(len(d.Prefix))+a.Blob.Size-d.Skip, at, []byte{}, d.Sent, d.Preview, d.Prefix, d.Envelope, d.Structure,
 			h.Out.ReversePath, h.Out.Prefix, h.Out.EnvID, queueOptions(&h.Out), h.Out.Account); err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 const heldColumns = `SELECT h.id, h.accept, h.at, h.told, h.reviewed, h.size, h.forward_path, h.domain, h.original, h.notify, h.author, h.subject, h.reasons, h.review, h.skip, h.preview,
 	h.reverse_path, h.envid, h.options, h.account, b.id, b.unit, b.at, b.length, b.size, b.sha256, b.doomed`
 
-const wholeColumns = ", h.received, h.sent, h.prefix, h.envelope, h.structure, h.outgoing"
+const wholeColumns = ", h.sent, h.prefix, h.envelope, h.structure, h.outgoing"
 
 const heldTables = " FROM held h JOIN blob b ON b.id = h.blob WHERE "
 
@@ -25,7 +25,7 @@ func scanHeld(r *rows, h *store.HeldMail) error { return scanHeldWith(r, h) }
 // scanHeldWhole scans what wholeColumns adds too.
 func scanHeldWhole(r *rows, h *store.HeldMail) error {
 	d := &h.Stored
-	err := scanHeldWith(r, h, &d.InternalDate, &d.Sent, &d.Prefix, &d.Envelope, &d.Structure, &h.Out.Prefix)
+	err := scanHeldWith(r, h, &d.Sent, &d.Prefix, &d.Envelope, &d.Structure, &h.Out.Prefix)
 	for _, b := range []*[]byte{&d.Prefix, &d.Envelope, &d.Structure, &h.Out.Prefix} {
 		*b = bytes.Clone(*b)
 	}
@@ -41,6 +41,7 @@ func scanHeldWith(r *rows, h *store.HeldMail, more ...any) error {
 	if err := r.scan(append(dest, more...)...); err != nil {
 		return err
 	}
+	h.Stored.InternalDate = h.At
 	setOptions(&h.Out, options)
 	if err := json.Unmarshal([]byte(reasons), &h.Reasons); err != nil {
 		return fmt.Errorf("reasons of held mail %d: %w", h.ID, err)

@@ -17,12 +17,11 @@ CREATE TABLE held (
 	review       SMALLINT NOT NULL, -- 1: it does not expire unreviewed
 	skip         BIGINT NOT NULL,
 	size         BIGINT NOT NULL, -- prefix + blob - skip
-	at           BIGINT NOT NULL,
+	at           BIGINT NOT NULL, -- and INTERNALDATE
 	told         BIGINT NOT NULL,
 	reviewed     BIGINT NOT NULL,
 	digest       {bytes} NOT NULL, -- that told of it, empty if none did
 	-- what its emails will have, as of email
-	received     BIGINT NOT NULL, -- INTERNALDATE
 	sent         BIGINT NOT NULL,
 	preview      TEXT NOT NULL,
 	prefix       {bytes} NOT NULL,
