@@ -23,6 +23,7 @@ import (
 	"posta/internal/finding"
 	"posta/internal/intake"
 	"posta/internal/outbox"
+	"posta/internal/quarantine"
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/resolver"
@@ -91,6 +92,7 @@ type server struct {
 	in       *intake.Intake
 	scanners *scan.Runner // nil: none
 	queue    *queue.Queue
+	keeper   *quarantine.Keeper
 	relay    *relay.Relay
 	reg      *prometheus.Registry
 	trust    []netip.Prefix
@@ -168,7 +170,9 @@ func (s *server) join(ctx context.Context) (err error) {
 	if s.queue, err = s.newQueue(); err != nil {
 		return err
 	}
+	s.keeper = s.newKeeper()
 	s.metrics()
+	s.quarantineMetrics()
 	return nil
 }
 
@@ -292,6 +296,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error {
 		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)
 	})
+	g.Go(func() error { return s.keeper.Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()

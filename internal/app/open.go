@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"posta/internal/access"
 	"posta/internal/blob"
@@ -21,6 +22,7 @@ import (
 	"posta/internal/directory"
 	"posta/internal/durable"
 	"posta/internal/policy"
+	"posta/internal/quarantine"
 	"posta/internal/rescue"
 	"posta/internal/store"
 	"posta/internal/store/sqlstore"
@@ -45,6 +47,7 @@ type State struct {
 	Policies  *policy.Live
 	disk      *durable.OS
 	rescue    *rescue.Rescue
+	releases  *quarantine.Releaser
 }
 
 // ErrLost says that message bytes are there and the metadata that knows them is
@@ -130,6 +133,7 @@ func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 		return nil, err
 	}
 	s.Access = access.Follow(s.Store)
+	s.releases = &quarantine.Releaser{Store: s.Store, Directory: s.Directory, Lifetime: time.Duration(cfg.Queue.Lifetime)}
 	s.rescue = &rescue.Rescue{
 		Store: s.Store, Blobs: s.Blobs, Disk: s.disk, CertDir: certDir, Files: ConfigFiles(cfg), Node: nodeName(), Failpoints: fp,
 	}
@@ -168,7 +172,7 @@ func openBucket(ctx context.Context, c *config.S3) (blob.Store, error) {
 
 // House is the state as commands see it.
 func (s *State) House() *command.House {
-	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Access: s.Access, Policies: s.Policies, Rescue: s.rescue}
+	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Access: s.Access, Policies: s.Policies, Rescue: s.rescue, Quarantine: s.releases}
 }
 
 // Close closes what is open, bytes last, since metadata refers to them.

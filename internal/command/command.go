@@ -78,6 +78,10 @@ type House struct {
 	Rescue    Rescue           // nil where the state cannot be checked or copied whole
 	// Explain shows the way of a message without any effect; nil where nothing judges.
 	Explain func(context.Context, Question) (*Explanation, error)
+	// Quarantine releases held mail; nil where it cannot be filed.
+	Quarantine Quarantine
+	Learner    Learner // nil: there is none
+	Allower    Allower // nil: there is no access map to write to
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 }
@@ -115,7 +119,7 @@ func bounded(c Command, most int64) Command {
 }
 
 // table has every command; it is in commands*.go by subject.
-var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands, policyCommands, accessCommands, explainCommands)
+var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands, policyCommands, accessCommands, explainCommands, quarantineCommands, digestCommands)
 
 // All lists the commands.
 func All() []Command { return slices.Clone(table) }

@@ -23,6 +23,9 @@ type Deposit struct {
 	UTF8    bool   // it needs SMTPUTF8
 	// Finish, when not nil, ends queue work in the same transaction.
 	Finish *store.Finish
+	// Digest, when not nil, says which held mail the message tells of, and is recorded
+	// in the same transaction.
+	Digest *store.Digest
 }
 
 // Deposit files a message of our own, from the null reverse-path, and commits it
@@ -38,7 +41,7 @@ func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 	}
 	tree := message.ParseBytes(d.Message, message.Budget{})
 	sum := sha256.Sum256(d.Message)
-	a := &store.Accept{ID: d.ID, FinishQueue: d.Finish}
+	a := &store.Accept{ID: d.ID, FinishQueue: d.Finish, Digest: d.Digest}
 	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: int64(len(d.Message)), SHA256: sum}
 	body := blob.Bytes(d.Message)
 	rec := &trace.Record{

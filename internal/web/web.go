@@ -1,6 +1,7 @@
 // Package web is the HTTP door: health for load balancers, metrics for
 // Prometheus, and the page behind the link in each refusal, where the other
-// side's administrator reads what was seen and how it is mended (S53).
+// side's administrator reads what was seen and how it is mended (S53), and the page
+// behind the link in each digest of held mail (S58).
 //
 // It is plain and without scripts. The ids of /why are unguessable and are the
 // only key; the page tells only what the refused side told or could look up
@@ -45,6 +46,7 @@ type Config struct {
 type Handler struct {
 	cfg  Config
 	why  *template.Template
+	held *template.Template
 	mux  *http.ServeMux
 	mu   sync.Mutex
 	seen map[netip.Prefix]*bucket
@@ -72,11 +74,16 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{cfg: cfg, why: t, mux: http.NewServeMux(), seen: map[netip.Prefix]*bucket{}}
+	held, err := template.ParseFS(pages, "held.html")
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{cfg: cfg, why: t, held: held, mux: http.NewServeMux(), seen: map[netip.Prefix]*bucket{}}
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
 	h.mux.HandleFunc("GET /readyz", h.ready)
 	h.mux.HandleFunc("GET /metrics", h.metrics)
 	h.mux.HandleFunc("GET /why/{id}", h.showWhy)
+	h.addHeld()
 	return h, nil
 }
 
