@@ -85,7 +85,14 @@ const (
 func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(k.cfg.Poll)
 	defer tick.Stop()
+	planned := false
 	for {
+		if !planned {
+			err := k.cfg.Store.AddJob(ctx, store.Job{Key: job, Kind: job, Due: k.cfg.Now().Add(k.cfg.Poll)})
+			if planned = err == nil || errors.Is(err, store.ErrExists); !planned && ctx.Err() == nil {
+				k.cfg.Log.WarnContext(ctx, "quarantine not planned", "err", err)
+			}
+		}
 		if err := k.turn(ctx); err != nil && ctx.Err() == nil {
 			k.cfg.Log.WarnContext(ctx, "quarantine", "err", err)
 		}
@@ -99,10 +106,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // turn does the daily job if it is due and nobody else has it, and counts.
 func (k *Keeper) turn(ctx context.Context) error {
-	err := k.cfg.Store.AddJob(ctx, store.Job{Key: job, Kind: job, Due: k.cfg.Now().Add(k.cfg.Poll)})
-	if err != nil && !errors.Is(err, store.ErrExists) {
-		return err
-	}
 	if err := k.runDue(ctx); err != nil {
 		return err
 	}
