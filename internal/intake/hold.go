@@ -29,14 +29,14 @@ func (k *sink) hold(ef mail.Effect, f *facts, p *prefixes, v mail.Verdict, set *
 // the others would have held it alone.
 func (k *sink) reasons(ef mail.Effect, v mail.Verdict, set *finding.Set) []store.HoldReason {
 	decided, _ := set.Find(finding.ID(v.Check))
-	out := []store.HoldReason{{Check: v.Check, Seen: seen(decided)}}
+	out := []store.HoldReason{{Check: v.Check, Seen: evidence(decided)}}
 	for _, f := range set.Others {
 		if len(out) == store.MaxHoldReasons || string(f.Check) == v.Check {
 			continue
 		}
 		alone := &finding.Set{Others: []finding.Finding{f}}
 		if k.tx.verdict(ef.To, alone, mail.Accept).Action >= mail.Quarantine {
-			out = append(out, store.HoldReason{Check: string(f.Check), Seen: seen(f)})
+			out = append(out, store.HoldReason{Check: string(f.Check), Seen: evidence(f)})
 		}
 	}
 	return out
@@ -55,8 +55,8 @@ func mustReview(reasons []store.HoldReason) bool {
 	return true
 }
 
-// seen is a finding's subject and evidence in one line.
-func seen(f finding.Finding) string {
+// evidence is a finding's subject and evidence in one line.
+func evidence(f finding.Finding) string {
 	var b strings.Builder
 	b.WriteString(f.Subject)
 	for _, e := range f.Evidence {

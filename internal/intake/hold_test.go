@@ -143,7 +143,8 @@ func TestHeldForEach(t *testing.T) {
 	}
 	q, err := h.store.ListQueue(t.Context(), store.QueueFilter{})
 	if err != nil || len(q) != 1 || q[0].Address != "fuera@good.example" || q[0].ReversePath != "a@good.example" || q[0].Message != list[1].Message ||
-		q[0].Original != "rfc822;ventas@empresa.test" || q[0].Sign || strings.Contains(string(q[0].Prefix), "Return-Path") || !strings.HasPrefix(string(q[0].Prefix), "Received: ") {
+		q[0].Original != "rfc822;ventas@empresa.test" || q[0].Sign || strings.Contains(string(q[0].Prefix), "Return-Path") ||
+		q[0].Seal != "empresa.test" || !strings.HasPrefix(string(q[0].Prefix), "Authentication-Results: mx.empresa.test;") || !strings.Contains(string(q[0].Prefix), "\r\nReceived: ") {
 		t.Errorf("queued: %+v, %v", q, err)
 	}
 	h.soundStore()

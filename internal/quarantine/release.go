@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -79,9 +80,6 @@ func (r *Releaser) accept(view *directory.View, h *store.HeldMail, to addr.Addre
 		a.ID = mail.NewID(r.now())
 	}
 	e := &mail.Envelope{Recipients: []mail.Recipient{{Address: to, Original: h.Original, Notify: h.Notify}}}
-	out := h.Out
-	out.Skip = h.Stored.Skip
-	out.Expires = r.now().Add(r.lifetime())
 	var places []string
 	for _, ef := range filing.File(view, e, make([]mail.Verdict, 1)) {
 		switch ef.Kind {
@@ -93,16 +91,36 @@ func (r *Releaser) accept(view *directory.View, h *store.HeldMail, to addr.Addre
 				places = append(places, acc.Login+" → "+mailbox.Inbox.String())
 			}
 		case mail.Enqueue:
+			out := r.enqueue(a, h, ef.Relayed)
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
 			})
 			places = append(places, "queue → "+ef.To.String())
 		}
 	}
-	if len(out.Recipients) > 0 {
-		a.Enqueues = []store.Enqueue{out}
-	}
 	return a, places
+}
+
+// enqueue is what leaves of held mail. What our alias sends on may be sealed: then its
+// prefix begins with our Authentication-Results, as that of a delivery does below its
+// Return-Path.
+func (r *Releaser) enqueue(a *store.Accept, h *store.HeldMail, relayed bool) *store.Enqueue {
+	seal := ""
+	if relayed {
+		seal = h.Out.Seal
+	}
+	for i := range a.Enqueues {
+		if a.Enqueues[i].Seal == seal {
+			return &a.Enqueues[i]
+		}
+	}
+	out := h.Out
+	out.Skip, out.Seal, out.Expires = h.Stored.Skip, seal, r.now().Add(r.lifetime())
+	if _, below, ok := bytes.Cut(h.Stored.Prefix, []byte("\r\n")); ok && seal != "" {
+		out.Prefix = below
+	}
+	a.Enqueues = append(a.Enqueues, out)
+	return &a.Enqueues[len(a.Enqueues)-1]
 }
 
 func (r *Releaser) lifetime() time.Duration {

@@ -26,8 +26,9 @@ type Quarantined struct {
 	// message was held (zero: now).
 	Stored Delivery
 	// Out is how the message would leave, if the recipient turns out to lead
-	// elsewhere. Its Skip is that of Stored; its Expires, Held and Recipients are not
-	// kept.
+	// elsewhere. Its Seal is for what our alias sends on, whose prefix then is that of
+	// Stored without Return-Path. Its Skip is that of Stored; its Expires, Held and
+	// Recipients are not kept.
 	Out Enqueue
 }
 

@@ -67,11 +67,11 @@ func holdMail(t *tx, a *store.Accept) error {
 			at = t.now()
 		}
 		if err := t.later(nil, `INSERT INTO held (id, accept, blob, recipient, forward_path, domain, original, notify, author, subject, reasons, review,
-			skip, size, at, told, reviewed, digest, sent, preview, prefix, envelope, structure, reverse_path, outgoing, envid, options, account)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
+			skip, size, at, told, reviewed, digest, sent, preview, prefix, envelope, structure, reverse_path, outgoing, envid, options, seal, account)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`,
 			id, a.ID, a.Blob.ID, strings.ToLower(h.Recipient), h.Recipient, h.Domain, h.Original, h.Notify, clean(h.Author), clean(h.Subject), packReasons(h.Reasons), h.Review,
 			d.Skip, int64(len(d.Prefix))+a.Blob.Size-d.Skip, at, []byte{}, d.Sent, d.Preview, d.Prefix, d.Envelope, d.Structure,
-			h.Out.ReversePath, h.Out.Prefix, h.Out.EnvID, queueOptions(&h.Out), h.Out.Account); err != nil {
+			h.Out.ReversePath, h.Out.Prefix, h.Out.EnvID, queueOptions(&h.Out), h.Out.Seal, h.Out.Account); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 const heldColumns = `SELECT h.id, h.accept, h.at, h.told, h.reviewed, h.size, h.forward_path, h.domain, h.original, h.notify, h.author, h.subject, h.reasons, h.review, h.skip, h.preview,
-	h.reverse_path, h.envid, h.options, h.account, b.id, b.unit, b.at, b.length, b.size, b.sha256, b.doomed`
+	h.reverse_path, h.envid, h.options, h.seal, h.account, b.id, b.unit, b.at, b.length, b.size, b.sha256, b.doomed`
 
 const wholeColumns = ", h.sent, h.prefix, h.envelope, h.structure, h.outgoing"
 
@@ -37,7 +37,7 @@ func scanHeldWith(r *rows, h *store.HeldMail, more ...any) error {
 	var reasons string
 	var options int
 	dest := append([]any{&h.ID, &h.Message, &h.At, &h.Told, &h.Reviewed, &h.Size, &h.Recipient, &h.Domain, &h.Original, &h.Notify, &h.Author, &h.Subject, &reasons, &h.Review, &h.Stored.Skip, &h.Stored.Preview,
-		&h.Out.ReversePath, &h.Out.EnvID, &options, &h.Out.Account}, blobTargets(&h.Blob)...)
+		&h.Out.ReversePath, &h.Out.EnvID, &options, &h.Out.Seal, &h.Out.Account}, blobTargets(&h.Blob)...)
 	if err := r.scan(append(dest, more...)...); err != nil {
 		return err
 	}

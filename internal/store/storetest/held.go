@@ -24,7 +24,7 @@ func quarantined(to string) store.Quarantined {
 		Reasons: []store.HoldReason{{Check: "dkim.missing"}, {Check: "dmarc.missing", Seen: "_dmarc.example.net"}},
 		Review:  true,
 		Stored:  store.Delivery{Prefix: []byte("Return-Path: <ines@example.net>\r\n"), Skip: 3, InternalDate: epoch, Sent: epoch.Add(-time.Minute), Envelope: []byte("envelope"), Structure: []byte("structure"), Preview: "Dear Ana"},
-		Out:     store.Enqueue{ReversePath: "ines@example.net", Prefix: []byte("Received: here\r\n"), EnvID: "QQ1", RetFull: true, UTF8: true},
+		Out:     store.Enqueue{ReversePath: "ines@example.net", Prefix: []byte("Received: here\r\n"), EnvID: "QQ1", RetFull: true, UTF8: true, Seal: "example.org"},
 	}
 }
 
@@ -79,7 +79,7 @@ func testHeldLife(t *testing.T, a, b store.Store) {
 	if h.Message != id || h.Recipient != want.Recipient || h.Domain != d || h.Original != want.Original || h.Notify != want.Notify || h.Author != want.Author ||
 		h.Subject != "Café\uFFFD at 5" || !slices.Equal(h.Reasons, want.Reasons) || !h.Review || !reflect.DeepEqual(h.Stored, want.Stored) ||
 		h.Size != 1000-3+int64(len(want.Stored.Prefix)) || !h.At.Equal(epoch) || !h.Told.IsZero() || !h.Reviewed.IsZero() || h.Blob.ID != l.ID ||
-		h.Out.ReversePath != "ines@example.net" || string(h.Out.Prefix) != "Received: here\r\n" || h.Out.EnvID != "QQ1" || !h.Out.RetFull || !h.Out.UTF8 || h.Out.Sign {
+		h.Out.ReversePath != "ines@example.net" || string(h.Out.Prefix) != "Received: here\r\n" || h.Out.EnvID != "QQ1" || !h.Out.RetFull || !h.Out.UTF8 || h.Out.Sign || h.Out.Seal != "example.org" {
 		t.Errorf("held: %+v", h)
 	}
 	testHeldList(t, b, d, got)

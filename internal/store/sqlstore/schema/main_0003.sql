@@ -32,6 +32,7 @@ CREATE TABLE held (
 	outgoing     {bytes} NOT NULL,
 	envid        TEXT NOT NULL,
 	options      SMALLINT NOT NULL,
+	seal         TEXT NOT NULL,
 	account      BIGINT NOT NULL
 );
 CREATE INDEX held_blob ON held (blob);
