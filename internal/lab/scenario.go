@@ -52,6 +52,9 @@ var kinds = map[string]kind{
 	"outside":  {true, (*play).outside},
 	"queue":    {false, (*play).queue},
 	"retry":    {false, (*play).retry},
+	"held":     {false, (*play).quarantine},
+	"release":  {true, (*play).release},
+	"delete":   {true, (*play).remove},
 }
 
 // Parse reads a scenario. It is a txtar file: a comment, then sections that
@@ -135,6 +138,12 @@ var kinds = map[string]kind{
 //	(empty)
 //	-- retry --        the administrator tries at once what waits, as does
 //	posta queue retry ID
+//	-- held --         what the quarantine has of this scenario's messages:
+//	ana@empresa.test dkim.missing,dmarc.missing Subject {id}
+//	(empty)
+//	-- release ADDRESS -- the administrator has looked, and releases what is held
+//	                   for an address, as does posta quarantine release ID
+//	-- delete ADDRESS -- likewise, and deletes it
 func Parse(name, text string) (*Scenario, error) {
 	s := &Scenario{Name: name}
 	var comment strings.Builder
