@@ -15,7 +15,7 @@ import (
 
 // The environment of a child: which work it does instead of testing, on what.
 const (
-	childVar  = "POSTA_CRASH_CHILD"  // housework or backup
+	childVar  = "POSTA_CRASH_CHILD"  // housework, backup or release
 	childData = "POSTA_CRASH_DATA"   // the data folder
 	childDir  = "POSTA_CRASH_BACKUP" // where the backup goes
 	childFail = "POSTA_CRASH_FAIL"   // failpoints
@@ -44,6 +44,9 @@ func childWork(work string) (err error) {
 	if work == "backup" {
 		_, err := state.House().Rescue.Backup(ctx, os.Getenv(childDir))
 		return err
+	}
+	if work == "release" {
+		return releaseAll(ctx, state)
 	}
 	later := time.Now().Add(2 * time.Hour) // every grace has passed
 	return errors.Join(

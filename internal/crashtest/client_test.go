@@ -48,13 +48,20 @@ func (l *line) secure() error {
 // smtpClient is a sender on one connection.
 type smtpClient struct{ *line }
 
-// dialSMTP greets with EHLO or LHLO; with login it takes TLS and logs in.
-func dialSMTP(network, addr, verb, login string) (*smtpClient, error) {
+// dialSMTP greets with EHLO or LHLO; with login it takes TLS and logs in. What comes
+// before the greeting is for a door behind a load balancer.
+func dialSMTP(network, addr, verb, login string, before ...string) (*smtpClient, error) {
 	l, err := dial(network, addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &smtpClient{l}
+	for _, text := range before {
+		if _, err := io.WriteString(c, text); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
 	_, err = c.reply(220)
 	if err == nil {
 		_, err = c.say(250, "%s client.%s", verb, domain)

@@ -160,7 +160,7 @@ type placedAt struct {
 // returns how many left more than once.
 func (l *ledger) compare(t testing.TB, state *app.State, delivered func(to string) int) (repeated int) {
 	t.Helper()
-	there, waiting := inMailboxes(t, state), inQueue(t, state)
+	there, waiting, held := inMailboxes(t, state), inQueue(t, state), inQuarantine(t, state)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for token, m := range l.letters {
@@ -173,6 +173,11 @@ func (l *ledger) compare(t testing.TB, state *app.State, delivered func(to strin
 			}
 			repeated += max(0, left-1)
 			n = min(1, waits+left)
+		}
+		if h := held[token]; h > 0 { // or released
+			if n += h; m.door != "held" {
+				t.Errorf("%s: is held %d times", token, h)
+			}
 		}
 		if !m.fate.allows(n) {
 			t.Errorf("%s (%s, accept %s): is there %d times %v", token, m.fate, m.id, n, at)
@@ -197,6 +202,25 @@ func (l *ledger) compare(t testing.TB, state *app.State, delivered func(to strin
 		}
 	}
 	return repeated
+}
+
+// inQuarantine counts what is held by its Subject.
+func inQuarantine(t testing.TB, state *app.State) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	for after := int64(0); ; {
+		page, err := state.Store.ListHeld(context.Background(), store.HeldFilter{After: after})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range page {
+			out[h.Subject]++
+			after = h.ID
+		}
+		if len(page) == 0 {
+			return out
+		}
+	}
 }
 
 // inMailboxes finds every message by its Subject.

@@ -29,7 +29,7 @@ type load struct {
 }
 
 // begin starts the clients: four at the door for strangers, one that submits
-// with a password, one that speaks LMTP, two programs of the machine that write
+// with a password, one that speaks LMTP, a stranger whose mail is held, two programs of the machine that write
 // elsewhere, two IMAP clients.
 func begin(t testing.TB, s *server, data string, book *ledger, pause time.Duration, how ...func(*load)) *load {
 	book.reopen()
@@ -42,6 +42,7 @@ func begin(t testing.TB, s *server, data string, book *ledger, pause time.Durati
 	}
 	l.sender("submission", "tcp", s.Doors["submission"], address("writer"), address("ana"))
 	l.sender("lmtp", "tcp", s.Doors["lmtp"], "", address("luis"))
+	l.sender("held", "tcp", s.Doors["smtp_proxy"], "", address("luis"))
 	for range 2 {
 		l.sender("queue", "unix", filepath.Join(data, app.SendmailSocket), "", "")
 	}
@@ -75,7 +76,11 @@ func (l *load) sender(door, network, addr, login, to string) {
 		if door == "lmtp" {
 			verb = "LHLO"
 		}
-		c, err := dialSMTP(network, addr, verb, login)
+		from, before := address("writer"), ""
+		if door == "held" { // a notice: the stranger's domain need not exist
+			from, before = "", "PROXY TCP4 192.0.2.7 192.0.2.1 40000 25\r\n"
+		}
+		c, err := dialSMTP(network, addr, verb, login, before)
 		if err != nil {
 			return // it died before we came in
 		}
@@ -87,7 +92,7 @@ func (l *load) sender(door, network, addr, login, to string) {
 				m = l.book.write(door, to)
 				l.book.sent(m)
 			}
-			id, err := c.send(address("writer"), m.to, m.text)
+			id, err := c.send(from, m.to, m.text)
 			if !l.settled(m, err) {
 				l.book.release(m)
 				return

@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// houseworkPoints are the steps of deletion and compaction, backupPoints those of
-// a backup.
+// houseworkPoints are the steps of deletion and compaction, releasePoints those of a
+// release that no accept has, backupPoints those of a backup.
 var (
 	houseworkPoints = []string{
 		"store.doom", "store.forget", "pack.write", "pack.sync", "pack.synced", "pack.move", "store.move",
 		"store.commit", "store.committed", "pack.unlink",
 	}
-	backupPoints = []string{"backup.snapshot", "backup.copy", "backup.manifest", "backup.done"}
+	releasePoints = []string{"store.release"}
+	backupPoints  = []string{"backup.snapshot", "backup.copy", "backup.manifest", "backup.done"}
 )
 
 // Every failpoint of the product is in the table of docs/DURABILITY.md and is
@@ -32,7 +33,7 @@ func TestTableOfCrashPoints(t *testing.T) {
 		listed[m[1]] = true
 	}
 	tested := map[string]bool{}
-	for _, p := range slices.Concat(serverPoints, outboxPoints, houseworkPoints, backupPoints) {
+	for _, p := range slices.Concat(serverPoints, outboxPoints, houseworkPoints, releasePoints, backupPoints) {
 		tested[p] = true
 		if !listed[p] {
 			t.Errorf("%s is tested and not in the table", p)
