@@ -79,7 +79,13 @@ func (h *house) outcome(c mail.Client, from, to string) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	held, err := h.store.ListHeld(h.t.Context(), store.HeldFilter{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	switch {
+	case len(held) > 0:
+		said += " held"
 	case len(h.mailIn("ana", "INBOX")) > inbox:
 		said += " INBOX"
 	case len(h.mailIn("ana", "Junk")) > junk:
@@ -147,7 +153,7 @@ func TestAccessMap(t *testing.T) {
 		{"DISCARD as client", "Connect:192.0.2.1 DISCARD", "192.0.2.1", "a@good.example", here, "250 dropped"},
 		{"DISCARD as recipient, who need not exist", "To:trap@empresa.test DISCARD", "192.0.2.1", "a@good.example", "trap@empresa.test", "250 dropped"},
 		{"DISCARD relays nothing", "From:good.example DISCARD", "192.0.2.1", "a@good.example", "x@other.example", "554 5.7.1 <x@other.example>: Relay access denied [relay.denied]"},
-		{"QUARANTINE", "From:good.example QUARANTINE:looks odd", "192.0.2.1", "a@good.example", here, "250 Junk"},
+		{"QUARANTINE", "From:good.example QUARANTINE:looks odd", "192.0.2.1", "a@good.example", here, "250 held"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := mapped(t, tt.lines)
