@@ -10,6 +10,8 @@ import (
 	"posta/internal/access"
 	"posta/internal/addr"
 	"posta/internal/mail"
+	"posta/internal/scan"
+	"posta/internal/scan/scantest"
 	"posta/internal/smtpserver"
 	"posta/internal/store"
 	"posta/internal/trace"
@@ -278,6 +280,35 @@ func TestAccessDiscardKeepsNoBytes(t *testing.T) {
 	err := h.store.EachBlob(t.Context(), func(b store.BlobRef) error { return fmt.Errorf("blob %s was kept", b.ID) })
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// Milters that listen are let go when a message is dropped before they heard it, and
+// hear the next one whole.
+func TestAccessDiscardAndMilters(t *testing.T) {
+	h := mapped(t, "From:tirar@good.example DISCARD\nTo:trampa@empresa.test DISCARD")
+	h.ask(scantest.Milter, scan.Member{})
+	c := stranger()
+	s, _ := h.Open(t.Context(), &c)
+	defer s.Close(t.Context(), smtpserver.CloseReason{})
+	for range 2 {
+		for _, m := range []struct{ from, to string }{
+			{"tirar@good.example", "ana@empresa.test"}, {"a@good.example", "trampa@empresa.test"}, {"a@good.example", "ana@empresa.test"},
+		} {
+			rcpt, final := h.converse(s, &c, m.from, []string{m.to}, told("X-Do: add X-Seen yes"))
+			if len(rcpt) != 0 || final[0].Code != 250 {
+				t.Fatal(m, rcpt, final)
+			}
+			s.Delivered()
+		}
+		rcpt, final := h.converse(s, &c, "a@good.example", []string{"trampa@empresa.test", "ana@empresa.test"}, told("X-Do: reply 554 5.6.0 no"))
+		if len(rcpt) != 0 || final[0].Code != 250 { // one is dropped: that is a yes, and the other is held for it
+			t.Fatal(rcpt, final)
+		}
+		s.Delivered()
+	}
+	if n := len(h.mailIn("ana", "INBOX")); n != 2 {
+		t.Errorf("ana has %d letters, want those that were for her", n)
 	}
 }
 

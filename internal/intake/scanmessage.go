@@ -22,7 +22,14 @@ const forReply = 5 * time.Second
 // disk's. What is refused anyhow is not told them.
 func (k *sink) askScanners(ctx context.Context, f *facts, set *finding.Set, asked mail.Action) error {
 	r := k.s.in.cfg.Scanners
-	if k.tx.scan == nil || refusedByAll(k.decide(set, asked)) {
+	if k.tx.scan == nil {
+		return nil
+	}
+	if vs := k.decide(set, asked); refusedByAll(vs) {
+		// What is taken and dropped ends without a Reset of the session.
+		if slices.ContainsFunc(vs, func(v mail.Verdict) bool { return v.Action == mail.Discard }) {
+			k.s.resetFilters(ctx)
+		}
 		return nil
 	}
 	m, err := k.forScanners(f)
