@@ -48,7 +48,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 		rec.Asked = asked.String()
 	}
 	if k.s.rehearsal != nil {
-		return k.rehearsed(set, asked, verdicts)
+		return k.rehearsed(set, asked, verdicts, rec)
 	}
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		rec.Stage, rec.Reply = trace.AtData, refusal.String()

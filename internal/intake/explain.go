@@ -19,6 +19,7 @@ import (
 	"posta/internal/smtp"
 	"posta/internal/smtpserver"
 	"posta/internal/store"
+	"posta/internal/trace"
 )
 
 // Explaining is a rehearsal: a session like any other is opened, greeted and given
@@ -55,7 +56,8 @@ func (silentStore) RecoverUnconfirmed(context.Context, time.Time) (int, error) {
 }
 
 // rehearse is an Intake that judges as this one does and keeps nothing. It begins
-// with no counts of strangers: their limits are not met in a rehearsal.
+// with no counts of strangers: their limits are not met in a rehearsal. Scanners are
+// asked as they are for real mail; what they remember of it is theirs.
 func (in *Intake) rehearse() *Intake {
 	cfg := in.cfg
 	if cfg.Memory != nil {
@@ -230,12 +232,13 @@ func (s *session) explainMessage(ctx context.Context, e *mail.Envelope, message 
 }
 
 // rehearsed is where Commit ends in a rehearsal.
-func (k *sink) rehearsed(set *finding.Set, asked mail.Action, verdicts []mail.Verdict) []smtp.Reply {
+func (k *sink) rehearsed(set *finding.Set, asked mail.Action, verdicts []mail.Verdict, rec *trace.Record) []smtp.Reply {
 	k.s.rehearsal.set, k.s.rehearsal.asked, k.s.rehearsal.verdicts = set, asked, verdicts
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		return k.answer(*refusal)
 	}
-	k.s.rehearsal.effects = filing.File(k.tx.view, k.env, verdicts)
+	filed, all := k.forFiling(verdicts, rec)
+	k.s.rehearsal.effects = filing.File(k.tx.view, filed, all)
 	return k.answer(smtp.New(250, "2.0.0", "Ok"))
 }
 

@@ -3,6 +3,7 @@ package intake
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -155,5 +156,23 @@ func TestExplainQuestions(t *testing.T) {
 	x, err = h.Explain(t.Context(), command.Question{To: []string{"ventas@empresa.test"}})
 	if b, _ := json.Marshal(x); err != nil || !strings.Contains(string(b), `"effects":["ventas@empresa.test → ana@empresa.test → inbox"`) {
 		t.Errorf("%s %v", b, err)
+	}
+}
+
+// A new field of Intake is decided about in rehearse: it is there, or it is among
+// those that a rehearsal begins anew.
+func TestRehearseKnowsEveryField(t *testing.T) {
+	h := mapped(t, "")
+	h.cfg.Memory = reputation.New(h.store, reputation.Grey{}, time.Now)
+	in := New(h.cfg, h.dir, h.store, h.blobs, h.dns, h.login)
+	anew := map[string]bool{"standings": true, "counts": true}
+	real, silent := reflect.ValueOf(in).Elem(), reflect.ValueOf(in.rehearse()).Elem()
+	for i := range real.NumField() {
+		if name := real.Type().Field(i).Name; !anew[name] && silent.Field(i).IsZero() {
+			t.Errorf("rehearse leaves out %s", name)
+		}
+	}
+	if in.rehearse().cfg.Memory == in.cfg.Memory {
+		t.Error("a rehearsal would remember")
 	}
 }
