@@ -97,6 +97,8 @@ const (
 	TLSNone           ID = "tls.none"
 	MessageSize       ID = "message.size"
 	LoopHops          ID = "loop.hops"
+	ReflectUnproven   ID = "reflect.unproven"
+	ReflectAutomatic  ID = "reflect.automatic"
 	AuthRequired      ID = "auth.required"
 	AuthFailed        ID = "auth.failed"
 	ConnNetwork       ID = "conn.network"
@@ -207,6 +209,8 @@ var catalogue = [...]Check{
 	{TLSNone, 79, Medium, "RFC 3207 §4; Gmail sender guidelines", "CH-BULK-G"},
 	{MessageSize, 39, Critical, "RFC 1870 §6", "CH-SMTP-15"},
 	{LoopHops, 38, Critical, "RFC 5321 §6.3", "CH-SMTP-14"},
+	{ReflectUnproven, 106, Low, "RFC 3834 §4", "S42"},
+	{ReflectAutomatic, 107, Low, "RFC 3834 §2", "S42"},
 	{AuthRequired, 40, Critical, "RFC 6409 §4.3", "S66"},
 	{AuthFailed, 41, High, "RFC 4954 §6", "S76"},
 	{ConnNetwork, 42, Medium, "RFC 5321 §4.5.4.2", "S83"},
