@@ -19,14 +19,12 @@ const heldPath = "/quarantine/"
 
 // heldPage is what the template of a digest's page reads.
 type heldPage struct {
-	Lang, Other string
-	Host        string
-	Path        string // of the page itself, with the language: where forms go
-	Done        string // what the last form did, in words
-	For         string
-	Items       []heldItem
-	Key         string
-	Say         func(key string, args ...any) string
+	frame
+	Path  string // of the page itself, with the language: where forms go
+	Done  string // what the last form did, in words
+	For   string
+	Items []heldItem
+	Key   string
 }
 
 type heldItem struct {
@@ -60,7 +58,7 @@ func heldHeaders(w http.ResponseWriter) {
 }
 
 func (h *Handler) showHeld(w http.ResponseWriter, r *http.Request) {
-	lang := words.Parse(firstLanguage(r))
+	lang := language(r)
 	heldHeaders(w)
 	if !h.allow(remote(r)) {
 		http.Error(w, lang.Say("why.slow"), http.StatusTooManyRequests)
@@ -78,17 +76,13 @@ func (h *Handler) showHeld(w http.ResponseWriter, r *http.Request) {
 	case "release", "delete", "seen":
 		out.Done = lang.Say("heldpage.done." + done)
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Vary", "Accept-Language")
-	if err := h.held.Execute(w, out); err != nil {
-		h.cfg.Log.WarnContext(r.Context(), "digest page not sent", "err", err)
-	}
+	h.send(w, r, "held.html", out)
 }
 
 // actOnHeld does what a form says and leads back to the page, so that a reload does
 // nothing.
 func (h *Handler) actOnHeld(w http.ResponseWriter, r *http.Request) {
-	lang := words.Parse(firstLanguage(r))
+	lang := language(r)
 	heldHeaders(w)
 	if !h.allow(remote(r)) {
 		http.Error(w, lang.Say("why.slow"), http.StatusTooManyRequests)
@@ -156,9 +150,8 @@ func (h *Handler) heldError(w http.ResponseWriter, r *http.Request, lang words.L
 
 // heldPage is the page of a digest. What strangers wrote is escaped by the template.
 func (h *Handler) heldPage(lang words.Lang, token string, d *command.DigestPage) heldPage {
-	b := h.blank(lang)
 	p := heldPage{
-		Lang: b.Lang, Other: b.Other, Host: b.Host, Say: b.Say, Path: heldURL(token, lang), Key: d.Key,
+		frame: h.frame(lang), Path: heldURL(token, lang), Key: d.Key,
 		For: lang.Say("heldpage.for", d.To, d.Until.UTC().Format(time.RFC1123)),
 	}
 	for _, it := range d.Items {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -47,6 +48,13 @@ func Parse(s string) Lang {
 		}
 	}
 	return "en"
+}
+
+// Speaks reports whether a language tag, as Parse takes it, is one that Posta
+// speaks.
+func Speaks(s string) bool {
+	s, _, _ = strings.Cut(strings.ReplaceAll(s, "-", "_"), "_")
+	return slices.ContainsFunc(Languages(), func(l string) bool { return strings.EqualFold(l, s) })
 }
 
 // FromEnvironment is the language that the user's environment asks for (POSIX:
