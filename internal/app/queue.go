@@ -102,7 +102,7 @@ type notices struct{ s *server }
 // Deposit implements queue.Depositor.
 func (n notices) Deposit(ctx context.Context, d queue.Deposit) error {
 	switch where, _ := filing.Ask(n.s.state.Directory.View(), d.To); where {
-	case filing.Unknown, filing.Looping, filing.TooMany:
+	case filing.Unknown, filing.Looping, filing.TooMany, filing.Reflector:
 		return queue.ErrUndeliverable
 	}
 	return n.s.in.Deposit(ctx, intake.Deposit{ID: d.ID, To: d.To, Message: d.Message, UTF8: d.UTF8, Finish: d.Finish})

@@ -164,8 +164,8 @@ func (v *View) lookup(a addr.Address) (e *store.Address, catchAll bool) {
 			return e, false
 		}
 	}
-	if role := roleOf(string(local)); role {
-		return nil, false // answered by roleTarget, before any catch-all
+	if roleOf(string(local)) || v.reflector(local) {
+		return nil, false // answered by Resolve and Reflects, before any catch-all
 	}
 	return v.address[key{d.ID, ""}], true
 }

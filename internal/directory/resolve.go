@@ -100,6 +100,8 @@ func (r *resolution) follow(a addr.Address, via []string) {
 			r.known = true
 			r.add(Target{Account: id, Via: append(slices.Clone(via), a.String())})
 		}
+	case e == nil && r.view.reflector(folded.Local):
+		r.known = true // nobody reads it: see Reflects
 	case e == nil:
 		return
 	case e.Kind == store.ToAccount:

@@ -26,10 +26,14 @@ const (
 	Unknown                 // our domain, no such address
 	Looping                 // an alias that leads nowhere
 	TooMany                 // an alias that leads to more addresses than one may
+	Reflector               // it is answered, and kept nowhere
 )
 
 // Ask tells where a forward-path leads, and its ends when they are here.
 func Ask(v *directory.View, a addr.Address) (Answer, []directory.Target) {
+	if v.Reflects(a) {
+		return Reflector, nil
+	}
 	targets, err := v.Resolve(a)
 	return answer(err), targets
 }
