@@ -26,7 +26,7 @@ var floors = []struct {
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "reputation", "zone", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
-	{"decision", []string{"policy", "access"}},
+	{"decision", []string{"policy", "access", "reflector"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"filing", "intake", "route", "relay", "queue", "quarantine", "outbox", "rescue"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
