@@ -59,6 +59,9 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 		}
 		return k.answer(*refusal)
 	}
+	if k.reflects(verdicts) {
+		return k.reflect(ctx, f, sum, asked, rec)
+	}
 	replies := k.keep(ctx, f, sum, verdicts, rec)
 	k.s.endTransaction()
 	return replies

@@ -39,23 +39,36 @@ func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 		Client:     mail.Client{Door: mail.Internal, Class: mail.Authenticated, HELO: in.cfg.Hostname},
 		Recipients: []mail.Recipient{{Address: d.To, Notify: mail.NotifyNever}},
 	}
-	tree := message.ParseBytes(d.Message, message.Budget{})
-	sum := sha256.Sum256(d.Message)
-	a := &store.Accept{ID: d.ID, FinishQueue: d.Finish, Digest: d.Digest}
-	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: int64(len(d.Message)), SHA256: sum}
-	body := blob.Bytes(d.Message)
 	rec := &trace.Record{
 		ID: d.ID, At: now, Stage: trace.Accepted, Door: e.Client.Door.String(), Class: e.Client.Class.String(),
-		Author: tree.Envelope.From, Subject: tree.Envelope.Subject, MessageID: tree.Envelope.MessageID,
-		Size: int64(len(d.Message)), SHA256: hex.EncodeToString(sum[:]),
 		To: []trace.Recipient{{Address: d.To.String(), Action: mail.Accept.String()}},
 	}
+	a := &store.Accept{ID: d.ID, FinishQueue: d.Finish, Digest: d.Digest}
+	tree, err := in.write(a, e, d.Message, &rec.To[0])
+	if err != nil {
+		return err
+	}
+	rec.Author, rec.Subject, rec.MessageID = tree.Envelope.From, tree.Envelope.Subject, tree.Envelope.MessageID
+	rec.Size, rec.SHA256 = a.Blob.Size, hex.EncodeToString(a.Blob.SHA256[:])
+	t := rec.Encode()
+	a.Trace = &t
+	_, err = in.commit(ctx, a, blob.Bytes(d.Message))
+	return err
+}
+
+// write puts a message of our own, from the null reverse-path, into an accept: its
+// bytes, and the effects that filing gives for the one recipient of its envelope,
+// which are told in the trace.
+func (in *Intake) write(a *store.Accept, e *mail.Envelope, text []byte, told *trace.Recipient) (*message.Part, error) {
+	now := in.cfg.Now()
+	tree := message.ParseBytes(text, message.Budget{})
+	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: int64(len(text)), SHA256: sha256.Sum256(text)}
 	tx := &transaction{env: e, view: in.dir.View()}
 	for _, ef := range filing.File(tx.view, e, make([]mail.Verdict, 1)) {
-		rec.To[0].AddEffect(func() string { return in.effectText(tx, ef) })
+		told.AddEffect(func() string { return in.effectText(tx, ef) })
 		if ef.Kind == mail.Enqueue {
 			a.Enqueues = append(a.Enqueues, store.Enqueue{
-				Sign: true, UTF8: d.UTF8, EightBit: tree.Defects.Has(message8Bit), Expires: now.Add(in.cfg.Lifetime),
+				Sign: true, UTF8: e.UTF8, EightBit: tree.Defects.Has(message8Bit), Expires: now.Add(in.cfg.Lifetime),
 				Recipients: []store.QueueTo{{Address: ef.To.String(), Domain: string(ef.To.Domain), Notify: mail.NotifyNever}},
 			})
 			continue
@@ -64,13 +77,10 @@ func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 			Account: AccountID(ef.Account), Target: store.Target{Role: mailbox.Inbox}, InternalDate: now,
 			Prefix: []byte("Return-Path: <>\r\n"),
 		}
-		if err := describe(&del, tree, body); err != nil {
-			return err
+		if err := describe(&del, tree, blob.Bytes(text)); err != nil {
+			return nil, err
 		}
 		a.Deliveries = append(a.Deliveries, del)
 	}
-	t := rec.Encode()
-	a.Trace = &t
-	_, err := in.commit(ctx, a, body)
-	return err
+	return tree, nil
 }

@@ -80,6 +80,7 @@ type Intake struct {
 	written   *correspondents
 
 	spools *spooler
+	asked  *reflections // by whom check-auth@ was asked
 
 	counts Counts
 }
@@ -107,7 +108,7 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 	in := &Intake{
 		cfg: cfg, dir: dir, store: st, blobs: blobs, dns: dns, login: login,
 		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(), spools: newSpooler(cfg.TempDir),
-		strangers: reputation.NewStrangers(cfg.Limits, 0),
+		strangers: reputation.NewStrangers(cfg.Limits, 0), asked: newReflections(),
 	}
 	if cfg.Memory != nil {
 		in.written = newCorrespondents(cfg.Memory, cfg.Now)

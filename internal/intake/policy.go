@@ -27,7 +27,8 @@ func (tx *transaction) verdict(a addr.Address, set *finding.Set, asked mail.Acti
 // policyFacts are what the table needs besides the findings.
 func (tx *transaction) policyFacts(a addr.Address, asked mail.Action) policy.Facts {
 	return policy.Facts{
-		Class: tx.env.Client.Class, Recipient: a, DMARC: asked, Filter: tx.scan.wish(), Postmaster: directory.IsPostmaster(a),
-		Friend: tx.access.granted[a].friend,
+		Class: tx.env.Client.Class, Recipient: a, DMARC: asked, Filter: tx.scan.wish(),
+		Postmaster: directory.IsPostmaster(a) || tx.view.Reflects(a),
+		Friend:     tx.access.granted[a].friend,
 	}
 }

@@ -165,6 +165,9 @@ func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) 
 		reply = s.byFilter(ctx, e, r)
 	}
 	if reply == nil {
+		if both := s.alone(e, where); both != nil {
+			return both
+		}
 		if over := s.spread(r.Address, targets); over != nil {
 			return over // the engine's own word for too many, which is no refusal
 		}
@@ -194,7 +197,7 @@ func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer,
 	subject := "<" + a.String() + ">"
 	authenticated := e.Client.Class == mail.Authenticated
 	switch where {
-	case filing.Here:
+	case filing.Here, filing.Reflector:
 		return nil
 	case filing.Elsewhere:
 		if authenticated || relay && !addr.LegacyRoute(a.Local) {
