@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 	f.BoolP("help", "h", false, c.lang.Say("flag.help"))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(
-		c.labCommand(), c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(),
+		c.labCommand(), c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(), c.reflectorCommand(),
 		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.accessCommand(), c.dkimCommand(), c.queueCommand(), c.quarantineCommand(), c.traceCommand(), c.explainCommand(),
 		c.storeCommand(), c.backupCommand(), c.sendmailCommand(), c.versionCommand(),
 	)

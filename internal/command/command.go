@@ -119,7 +119,11 @@ func bounded(c Command, most int64) Command {
 }
 
 // table has every command; it is in commands*.go by subject.
-var table = slices.Concat(domainCommands, accountCommands, aliasCommands, keyCommands, queueCommands, traceCommands, storeCommands, checkCommands, policyCommands, accessCommands, explainCommands, quarantineCommands, digestCommands)
+var table = slices.Concat(
+	domainCommands, accountCommands, aliasCommands, accessCommands, keyCommands,
+	queueCommands, quarantineCommands, digestCommands, traceCommands, explainCommands,
+	storeCommands, checkCommands, policyCommands, reflectorCommands,
+)
 
 // All lists the commands.
 func All() []Command { return slices.Clone(table) }
