@@ -32,13 +32,13 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	}
 	if err != nil {
 		in.cfg.Log.ErrorContext(ctx, "message not read back", "id", e.ID.String(), "err", err)
-		return k.answer(in.storeReply(e.ID, err))
+		return k.answer(in.storeReply(mail.ID{}, err))
 	}
 	sum := k.spool.sum()
 	set, asked := k.judge(ctx, f)
 	if err := k.askScanners(ctx, f, set, asked); err != nil {
 		in.cfg.Log.ErrorContext(ctx, "message not scanned", "id", e.ID.String(), "err", err)
-		return k.answer(in.storeReply(e.ID, err))
+		return k.answer(in.storeReply(mail.ID{}, err))
 	}
 	verdicts := k.decide(set, asked)
 	k.greylist(ctx, verdicts)
@@ -51,7 +51,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 		return k.rehearsed(set, asked, verdicts, rec)
 	}
 	if refusal := k.refused(verdicts, set); refusal != nil {
-		rec.Stage, rec.Reply = trace.AtData, refusal.String()
+		rec.Stage, rec.Reply, rec.Replied = trace.AtData, refusal.String(), in.cfg.Now()
 		in.counts.refused(refusal.Check)
 		k.rememberVerdicts(verdicts)
 		if k.tx.placed == e.ID {
@@ -108,7 +108,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	keys := confirmKeys(e, sum)
 	repeated, err := in.store.Repeated(ctx, keys)
 	if err != nil {
-		return k.answer(in.storeReply(e.ID, err))
+		return k.answer(k.putOff(rec, err))
 	}
 	fresh := dropRepeated(verdicts, repeated)
 	for _, r := range repeated {
@@ -131,7 +131,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	if err != nil {
 		in.counts.Failed.Add(1)
 		in.cfg.Log.ErrorContext(ctx, "message not kept", "id", e.ID.String(), "err", err)
-		return k.answer(in.storeReply(e.ID, err))
+		return k.answer(k.putOff(rec, err))
 	}
 	k.rememberVerdicts(verdicts)
 	k.rememberWritten()
@@ -238,7 +238,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 		}
 		rec.To[ef.Recipient].AddEffect(func() string { return in.effectText(k.tx, ef) })
 	}
-	rec.Stage, rec.Reply = trace.Accepted, done.String()
+	rec.Stage, rec.Reply, rec.Replied = trace.Accepted, done.String(), in.cfg.Now()
 	t := rec.Encode()
 	a.Trace = &t
 	return a, nil

@@ -57,7 +57,7 @@ func (k *sink) Write(p []byte) (int, error) {
 			err = errors.Join(store.ErrFull, err)
 		}
 		k.s.in.cfg.Log.Error("spool", "err", err)
-		return 0, k.s.in.storeReply(k.env.ID, err)
+		return 0, k.s.in.storeReply(mail.ID{}, err)
 	}
 	k.parser.Write(p)
 	switch {

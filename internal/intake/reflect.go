@@ -60,7 +60,7 @@ func (k *sink) reflect(ctx context.Context, f *facts, sum [32]byte, asked mail.A
 	keys := confirmKeys(e, sum)
 	repeated, err := in.store.Repeated(ctx, keys)
 	if err != nil {
-		return k.answer(in.storeReply(e.ID, err))
+		return k.answer(k.putOff(rec, err))
 	}
 	done := smtp.New(250, "2.0.0", "Ok: answered as "+e.ID.String())
 	if repeated[0] {
@@ -78,7 +78,7 @@ func (k *sink) reflect(ctx context.Context, f *facts, sum [32]byte, asked mail.A
 		Recipients: []mail.Recipient{{Address: e.ReversePath, Notify: mail.NotifyNever}},
 	}
 	if _, err = in.write(a, own, text, &rec.To[0]); err == nil {
-		rec.Stage, rec.Reply = trace.Accepted, done.String()
+		rec.Stage, rec.Reply, rec.Replied = trace.Accepted, done.String(), in.cfg.Now()
 		t := rec.Encode()
 		a.Trace = &t
 		_, err = in.commit(ctx, a, blob.Bytes(text))
@@ -86,7 +86,7 @@ func (k *sink) reflect(ctx context.Context, f *facts, sum [32]byte, asked mail.A
 	if err != nil {
 		in.counts.Failed.Add(1)
 		in.cfg.Log.ErrorContext(ctx, "answer not kept", "id", e.ID.String(), "err", err)
-		return k.answer(in.storeReply(e.ID, err))
+		return k.answer(k.putOff(rec, err))
 	}
 	in.counts.Accepted.Add(1)
 	in.counts.Octets.Add(k.spool.size)
@@ -137,7 +137,7 @@ func (k *sink) unanswered(f *facts, rec *trace.Record) *smtp.Reply {
 func (k *sink) refuse(rec *trace.Record, check finding.ID, code int) *smtp.Reply {
 	in, e := k.s.in, k.env
 	reply := in.refusal(k.s.place(e, addr.Address{}, check), check, code, "", "")
-	rec.Stage, rec.Reply = trace.AtData, reply.String()
+	rec.Stage, rec.Reply, rec.Replied = trace.AtData, reply.String(), in.cfg.Now()
 	rec.To[0].Action, rec.To[0].Check = actionOf(reply), string(check)
 	in.counts.refused(reply.Check)
 	if k.tx.placed == e.ID {

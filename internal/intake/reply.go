@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 
+	"posta/internal/addr"
 	"posta/internal/blob"
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/smtp"
 	"posta/internal/store"
+	"posta/internal/trace"
 )
 
 // enhanced is the enhanced status code of a refusal, by check: RFC 3463, and RFC
@@ -81,10 +83,39 @@ func (in *Intake) verdictReply(id mail.ID, v mail.Verdict, s *finding.Set, subje
 	return in.refusal(id, check, code, subject, text)
 }
 
-// storeReply is what a client reads when we could not keep its message.
+// storeReply is what a client reads when we could not keep its message. The zero id
+// leads to the page of the check: there is no record.
 func (in *Intake) storeReply(id mail.ID, err error) smtp.Reply {
+	check, text := finding.SystemBusy, "Cannot keep the message now, try again later"
 	if errors.Is(err, store.ErrFull) || errors.Is(err, blob.ErrFull) {
-		return *in.refusal(id, finding.SystemFull, 452, "", "No space left here, try again later")
+		check, text = finding.SystemFull, "No space left here, try again later"
 	}
-	return *in.refusal(id, finding.SystemBusy, 451, "", "Cannot keep the message now, try again later")
+	code := 451
+	if check == finding.SystemFull {
+		code = 452
+	}
+	r := in.refusal(id, check, code, "", text)
+	if id.IsZero() {
+		r.Link = in.cfg.WhyURL + string(check)
+	}
+	return *r
+}
+
+// putOff is storeReply for a message that was judged: it has a record, which is kept
+// as far as the state keeps anything now.
+func (k *sink) putOff(rec *trace.Record, err error) smtp.Reply {
+	check := finding.ID(k.s.in.storeReply(mail.ID{}, err).Check)
+	id := k.s.place(k.env, addr.Address{}, check)
+	r := k.s.in.storeReply(id, err)
+	if id == k.env.ID {
+		rec.Stage, rec.Reply, rec.Replied = trace.AtData, r.String(), k.s.in.cfg.Now()
+		for i := range rec.To {
+			if to := &rec.To[i]; to.Reply == "" {
+				to.Action, to.Check, to.Effects, to.More = mail.Defer.String(), string(check), nil, 0
+			}
+		}
+		rec.Findings.Add(finding.Of(check, finding.Fail, "", "error", err.Error()))
+		k.s.in.store.KeepRefused(rec.Encode())
+	}
+	return r
 }

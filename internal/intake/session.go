@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"posta/internal/addr"
 	"posta/internal/admit"
@@ -25,6 +26,7 @@ import (
 type session struct {
 	in      *Intake
 	client  *mail.Client
+	opened  time.Time
 	judge   connJudge // findings about the connection, running beside the dialogue
 	noted   []finding.Finding
 	access  sessionAccess
@@ -71,7 +73,7 @@ func (in *Intake) Open(_ context.Context, c *mail.Client) (smtpserver.Session, *
 	if c.Class < mail.LocalNetwork && in.isLocal(c.IP) {
 		c.Class = mail.LocalNetwork
 	}
-	s := &session{in: in, client: c}
+	s := &session{in: in, client: c, opened: in.cfg.Now()}
 	s.judge.begin(in, c)
 	return s, nil
 }
@@ -137,13 +139,20 @@ func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
 // It holds our users to their own addresses (§6.1).
 func (s *session) maySend(e *mail.Envelope) *smtp.Reply {
 	if e.Client.Class != mail.Authenticated {
-		return s.in.refusal(e.ID, finding.AuthRequired, 530, "", "Log in first")
+		return s.refuseMail(e, finding.AuthRequired, 530, "", "Log in first")
 	}
 	from := e.ReversePath
 	if e.Client.Account == 0 || from.IsZero() || s.tx.view.MayUse(AccountID(e.Client.Account), from) {
 		return nil
 	}
-	return s.in.refusal(e.ID, finding.SenderForeign, 553, "<"+from.String()+">", fmt.Sprintf("not an address of %s", e.Client.Login))
+	return s.refuseMail(e, finding.SenderForeign, 553, "<"+from.String()+">", fmt.Sprintf("not an address of %s", e.Client.Login))
+}
+
+// refuseMail refuses the transaction, with its record.
+func (s *session) refuseMail(e *mail.Envelope, check finding.ID, code int, subject, text string) *smtp.Reply {
+	r := s.refusal(e, addr.Address{}, check, code, subject, text)
+	s.keepMail(e, check, r)
+	return r
 }
 
 // Rcpt answers for one forward-path: what the access map says, whether it is ours,
@@ -290,7 +299,7 @@ func (s *session) room(ctx context.Context, e *mail.Envelope, a addr.Address, ta
 		}
 		ok, err := s.in.quota.take(ctx, s.in.store, t.Account, max(e.Size, 1))
 		if err != nil {
-			r := s.in.storeReply(e.ID, err)
+			r := s.in.storeReply(mail.ID{}, err)
 			return &r
 		}
 		if !ok {

@@ -13,7 +13,8 @@ func (s *session) baseRecord(e *mail.Envelope) *trace.Record {
 	c := &e.Client
 	r := &trace.Record{
 		ID: e.ID, At: e.Received, Door: c.Door.String(), Class: c.Class.String(),
-		Port: c.Port, PTR: s.judge.name(), HELO: c.HELO, TLS: c.TLS.Version, Login: c.Login,
+		Port: c.Port, PTR: s.judge.name(), HELO: c.HELO, TLS: c.TLS.Version, Cipher: c.TLS.Cipher, Login: c.Login,
+		Opened: s.opened, Replied: s.in.cfg.Now(),
 		From: e.ReversePath.String(), Level: s.in.policyOf(s.in.dir.View()).Level.String(),
 	}
 	if c.IP.IsValid() {
@@ -63,6 +64,19 @@ func (s *session) keepTransaction(stage trace.Stage, tx *transaction, reply stri
 	tx.tell(r)
 	tx.access.tell(r)
 	s.addDeciding(r)
+	s.in.store.KeepRefused(r.Encode())
+}
+
+// keepMail records that a transaction was refused at MAIL, by a check that was not
+// evaluated but is plain.
+func (s *session) keepMail(e *mail.Envelope, check finding.ID, reply *smtp.Reply) {
+	s.in.counts.refused(reply.Check)
+	if s.tx.placed != e.ID {
+		return // it was counted
+	}
+	r := s.baseRecord(e)
+	r.Stage, r.Reply = trace.AtMail, reply.String()
+	r.Findings.Add(finding.Of(check, finding.Fail, r.From))
 	s.in.store.KeepRefused(r.Encode())
 }
 

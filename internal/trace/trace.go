@@ -41,7 +41,9 @@ const (
 // Record is one transaction.
 type Record struct {
 	ID        mail.ID     `json:"-"`
-	At        time.Time   `json:"at"`
+	At        time.Time   `json:"at"`               // of MAIL; of a refusal before it, the refusal
+	Opened    time.Time   `json:"opened,omitzero"`  // when the connection began
+	Replied   time.Time   `json:"replied,omitzero"` // when Reply was decided
 	Stage     Stage       `json:"stage"`
 	Door      string      `json:"door"`
 	Class     string      `json:"class"`
@@ -50,6 +52,7 @@ type Record struct {
 	PTR       string      `json:"ptr,omitempty"`
 	HELO      string      `json:"helo,omitempty"`
 	TLS       string      `json:"tls,omitempty"`
+	Cipher    string      `json:"cipher,omitempty"`
 	Login     string      `json:"login,omitempty"`
 	From      string      `json:"from"` // reverse-path, "" is null
 	To        []Recipient `json:"to,omitempty"`
