@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,13 +11,20 @@ import (
 
 	"posta/internal/command"
 	"posta/internal/finding"
+	"posta/internal/message/charset"
+	"posta/internal/trace"
 )
 
 func (c *cli) traceCommand() *cobra.Command {
 	var q command.TraceQuery
 	cmd := c.leaf("trace [QUERY]", "trace", 0, true, func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			q.Query = args[0]
+		q.Query = strings.Join(args, " ") // a pasted line that the shell took apart
+		if q.Query == "-" {
+			b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), trace.MaxPaste))
+			if err != nil {
+				return fmt.Errorf("%w: %s", errUsage, c.lang.Say("error.trace.stdin", err))
+			}
+			q.Query = strings.ToValidUTF8(string(b), "\uFFFD")
 		}
 		var out []command.Trace
 		if err := c.do(cmd.Context(), "trace.find", q, &out); err != nil {
@@ -33,56 +42,100 @@ func (c *cli) traceCommand() *cobra.Command {
 	return cmd
 }
 
-// printTrace writes one message's timeline.
+// printTrace writes one message's timeline, in the order in which it happened.
 func (c *cli) printTrace(t *command.Trace) {
-	line := func(key string, v string) {
-		if v != "" {
-			fmt.Fprintf(c.out, "  %-12s %s\n", c.lang.Say(key), printable(v))
-		}
-	}
 	fmt.Fprintf(c.out, "%s  %s  %s\n", t.ID, t.At.Local().Format(time.DateTime), c.lang.Say("trace.stage."+string(t.Stage)))
 	if m := t.Merged; m != nil {
-		line("trace.merged", c.lang.Say("trace.merged.text", m.Count, m.Network, m.First.Local().Format(time.DateTime), m.Last.Local().Format(time.DateTime)))
+		c.traceLine("trace.merged", c.lang.Say("trace.merged.text", m.Count, m.Network, m.First.Local().Format(time.DateTime), m.Last.Local().Format(time.DateTime)))
 		c.printFindings(t)
-		for _, n := range t.Notes {
-			line("trace.note", printable(n.What)+": "+printable(n.Seen))
-		}
 		fmt.Fprintln(c.out)
 		return
 	}
-	line("trace.client", strings.TrimSpace(fmt.Sprintf("%s %s (%s, %s)", t.IP, t.PTR, t.Door, t.Class)))
-	line("trace.helo", t.HELO)
-	line("trace.tls", t.TLS)
-	line("trace.login", t.Login)
-	line("trace.from", "<"+t.From+">")
-	for _, r := range t.To {
-		effects := strings.Join(r.Effects, "; ")
-		if r.More > 0 {
-			effects += "; " + c.lang.Say("trace.more", r.More)
-		}
-		line("trace.to", strings.TrimSpace(fmt.Sprintf("<%s> %s %s %s", r.Address, r.Action, r.Reply, effects)))
+	c.printConnection(t)
+	c.traceLine("trace.from", "<"+t.From+">")
+	c.traceLine("trace.author", t.Author)
+	c.traceLine("trace.subject", charset.DecodeHeader(t.Subject))
+	c.traceLine("trace.message-id", t.MessageID)
+	if t.Size > 0 {
+		c.traceLine("trace.size", size(t.Size))
 	}
-	line("trace.author", t.Author)
-	line("trace.subject", t.Subject)
-	line("trace.message-id", t.MessageID)
-	line("trace.reply", t.Reply)
 	for i := range t.Scans {
-		line("trace.scan", t.Scans[i].String())
+		c.traceLine("trace.scan", t.Scans[i].String())
 		for _, text := range append(t.Scans[i].Symbols, t.Scans[i].Edits...) {
 			fmt.Fprintf(c.out, "  %-12s   %s\n", "", printable(text))
 		}
 	}
 	c.printFindings(t)
 	if len(t.Passes) > 0 {
-		line("trace.passed", strings.Join(ids(t.Passes), " "))
+		c.traceLine("trace.passed", strings.Join(ids(t.Passes), " "))
 	}
+	for _, n := range t.Notes {
+		c.traceLine("trace.note", n.What+": "+n.Seen)
+	}
+	c.traceLine("trace.level", t.Level)
+	for i := range t.To {
+		c.printRecipient(&t.To[i])
+	}
+	c.traceLine("trace.reply", strings.TrimSpace(clock(t.Replied)+" "+t.Reply))
 	for _, e := range t.Events {
-		line("trace.event", strings.TrimSpace(fmt.Sprintf("%s %s <%s> %s %s %s", e.At.Local().Format(time.DateTime), e.Kind, e.To, e.Remote, e.Reply, e.Note)))
+		c.traceLine("trace.event", spaced(e.At.Local().Format(time.DateTime), e.Kind, angled(e.To), e.Remote, e.TLS, e.Reply, e.Note))
 	}
 	for _, e := range t.Queue {
-		line("trace.queue", fmt.Sprintf("<%s> %s, %s", e.To, e.State, e.Due.Local().Format(time.DateTime)))
+		c.traceLine("trace.queue", fmt.Sprintf("<%s> %s, %s", e.To, e.State, e.Due.Local().Format(time.DateTime)))
 	}
 	fmt.Fprintln(c.out)
+}
+
+// traceLine writes one line of the timeline; nothing when there is nothing to say.
+func (c *cli) traceLine(key, value string) {
+	if value != "" {
+		fmt.Fprintf(c.out, "  %-12s %s\n", c.lang.Say(key), printable(value))
+	}
+}
+
+// printConnection tells who spoke to us, and when.
+func (c *cli) printConnection(t *command.Trace) {
+	c.traceLine("trace.client", spaced(clock(t.Opened), t.IP, t.PTR, "("+t.Door+", "+t.Class+")"))
+	c.traceLine("trace.tls", spaced(t.TLS, t.Cipher))
+	c.traceLine("trace.helo", t.HELO)
+	c.traceLine("trace.login", t.Login)
+}
+
+// printRecipient tells the verdict for a recipient, and what came of it.
+func (c *cli) printRecipient(r *trace.Recipient) {
+	effects := strings.Join(r.Effects, "; ")
+	if r.More > 0 {
+		effects += "; " + c.lang.Say("trace.more", r.More)
+	}
+	check := ""
+	if r.Check != "" {
+		check = "[" + r.Check + "]"
+	}
+	action := r.Action
+	if action != "" {
+		action = c.lang.Say("action." + action)
+	}
+	c.traceLine("trace.to", spaced("<"+r.Address+">", action, check, r.Reply, effects))
+}
+
+// clock is a moment of the day, "" for none.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("15:04:05.000")
+}
+
+// spaced joins what is not empty.
+func spaced(list ...string) string {
+	return strings.Join(slices.DeleteFunc(list, func(s string) bool { return s == "" }), " ")
+}
+
+func angled(address string) string {
+	if address == "" {
+		return ""
+	}
+	return "<" + address + ">"
 }
 
 // printFindings writes what failed or could not be verified, with what was seen.
