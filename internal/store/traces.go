@@ -70,6 +70,10 @@ type Traces interface {
 	FindTraces(ctx context.Context, key string, limit int) ([]mail.ID, error)
 	// LatestTraces lists the newest, before a moment (zero: now).
 	LatestTraces(ctx context.Context, before time.Time, limit int) ([]StoredTrace, error)
+	// TraceUse is about how many octets the traces of messages and refusals take that
+	// began in [from, to), with their later events and the keys they are found by. It
+	// reads all of them: ask for an hour at a time.
+	TraceUse(ctx context.Context, from, to time.Time) (int64, error)
 	// DropTraces forgets whole days (UTC) before a moment, in steps.
 	DropTraces(ctx context.Context, before time.Time) error
 	// FlushTraces waits until what was given so far can be found.

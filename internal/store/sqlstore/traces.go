@@ -157,6 +157,34 @@ func findTerm(t *tx, part int64, key string, limit int) ([]mail.ID, error) {
 	return collect(t, one[mail.ID], "SELECT accept FROM trace_key WHERE part = $1 AND term = $2 ORDER BY accept DESC LIMIT $3", part, term, limit)
 }
 
+// TraceUse implements store.Traces. Of a row it counts what is written in it and
+// rowOctets for its place; the terms of a record stand twice, beside it and in the
+// index.
+func (s *Store) TraceUse(ctx context.Context, from, to time.Time) (octets int64, err error) {
+	first, end := firstID(from), firstID(to)
+	for _, q := range []struct {
+		e    engine
+		text string
+	}{
+		{s.main, "SELECT COALESCE(SUM(LENGTH(body) + 2 * LENGTH(terms) + $3), 0) FROM accepted WHERE id >= $1 AND id < $2 AND LENGTH(body) > 0"},
+		{s.main, "SELECT COALESCE(SUM(LENGTH(body) + $3), 0) FROM trace_event WHERE accept >= $1 AND accept < $2"},
+		{s.side, "SELECT COALESCE(SUM(LENGTH(body) + 2 * LENGTH(terms) + $3), 0) FROM refused WHERE id >= $1 AND id < $2"},
+		{s.side, "SELECT COALESCE(SUM(2 * LENGTH(network) + LENGTH(subject) + $3), 0) FROM refused_merged WHERE id >= $1 AND id < $2"},
+	} {
+		var n int64
+		err := q.e.read(ctx, func(t *tx) error { return t.row(q.text, first, end, rowOctets).scan(&n) })
+		if err != nil {
+			return 0, wrap(err, "use of traces")
+		}
+		octets += n
+	}
+	return octets, nil
+}
+
+// rowOctets is about what a row takes besides its text: its id, its place, and those
+// of its keys.
+const rowOctets = 200
+
 // DropTraces implements store.Traces. It works in steps.
 func (s *Store) DropTraces(ctx context.Context, before time.Time) error {
 	day := before.UTC().Truncate(24 * time.Hour)

@@ -119,14 +119,42 @@ func testEvents(t *testing.T, a, b store.Store, accepted, refused mail.ID) {
 	}
 }
 
+// testUse: what traces take is the sum of its parts, and at least the bodies. It
+// gives what those before a moment take.
+func testUse(t *testing.T, s store.Store, moment time.Time) int64 {
+	use := func(from, to time.Time) int64 {
+		n, err := s.TraceUse(t.Context(), from, to)
+		if err != nil {
+			t.Errorf("TraceUse(%v, %v): %v", from, to, err)
+		}
+		return n
+	}
+	end := time.Now().Add(24 * time.Hour)
+	all, before, after := use(time.Time{}, end), use(time.Time{}, moment), use(moment, end)
+	if before <= 0 || after <= 0 || all != before+after {
+		t.Errorf("TraceUse = %d before, %d after, %d in all", before, after, all)
+	}
+	if least := int64(8 * len("refused 0123456789abcdefghjkmnpqrs")); all < least || all > 100*least {
+		t.Errorf("TraceUse = %d of about %d octets", all, least)
+	}
+	if n := use(moment, moment); n != 0 {
+		t.Errorf("TraceUse of no time = %d", n)
+	}
+	return before
+}
+
 // testDrop: whole days go, the accepts stay known.
 func testDrop(t *testing.T, a, b store.Store, ids []mail.ID) {
 	ctx := t.Context()
 	before := ids[5].Time()
+	midnight := before.UTC().Truncate(24 * time.Hour)
+	older := testUse(t, b, midnight)
 	if err := a.DropTraces(ctx, before); err != nil {
 		t.Fatalf("DropTraces: %v", err)
 	}
-	midnight := before.UTC().Truncate(24 * time.Hour)
+	if left, err := b.TraceUse(ctx, time.Time{}, midnight); err != nil || left != 0 {
+		t.Errorf("TraceUse of what was dropped = %d, %v; it was %d", left, err, older)
+	}
 	var want []mail.ID
 	for i, id := range ids {
 		_, err := b.Trace(ctx, id)
