@@ -99,6 +99,7 @@ type server struct {
 	bound    []bound
 	doors    []door
 	house    *command.House
+	traces   *retention
 	found    []finding.Finding // about ourselves, at the start
 }
 
@@ -107,7 +108,7 @@ type server struct {
 // or bucket is away), certificates, judgement, doors, (confined), queue and jobs, ready. Order of stop: doors stop listening,
 // sessions and attempts end, state closes.
 func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
-	s := &server{cfg: cfg, opt: opt, log: opt.Log, reg: prometheus.NewRegistry()}
+	s := &server{cfg: cfg, opt: opt, log: opt.Log, reg: prometheus.NewRegistry(), traces: newRetention(cfg.Trace)}
 	if s.log == nil {
 		s.log = NewLogger(cfg.Log)
 	}

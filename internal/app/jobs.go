@@ -20,7 +20,6 @@ const (
 	sweepLease = time.Hour
 	doomGrace  = time.Hour
 	sweepBatch = 1000
-	traceKeep  = 45 * 24 * time.Hour
 	accessKeep = 7 * 24 * time.Hour // of what was removed from the access map: no node sleeps longer
 )
 
@@ -121,7 +120,7 @@ func (s *server) sweep(ctx context.Context) error {
 		facts,
 		Collect(ctx, s.state.Store, s.state.Blobs, now),
 		Compact(ctx, s.state.Store, s.state.Blobs, now),
-		s.state.Store.DropTraces(ctx, now.Add(-traceKeep)),
+		s.traces.sweep(ctx, s.state.Store, now, s.log),
 		s.state.Store.SweepAccess(ctx, now.Add(-accessKeep)),
 	)
 }

@@ -29,7 +29,7 @@ func TestSweepWaitsForBackup(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer st.Close()
-			s := &server{cfg: cfg, state: st, log: slog.New(slog.DiscardHandler), opt: Options{Now: time.Now}}
+			s := &server{cfg: cfg, state: st, log: slog.New(slog.DiscardHandler), opt: Options{Now: time.Now}, traces: newRetention(cfg.Trace)}
 			if err := st.Store.AddJob(t.Context(), store.Job{Key: sweepJob, Kind: sweepJob}); err != nil {
 				t.Fatal(err)
 			}

@@ -56,6 +56,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	c.checkLists(bad)
 	c.checkLimits(bad)
 	c.checkQueue(bad)
+	c.checkTrace(bad)
 	c.checkStore(bad)
 	c.checkScanners(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {

@@ -40,6 +40,7 @@ type Config struct {
 	Policy  Policy  `toml:"policy"`
 	Limits  Limits  `toml:"limits"`
 	Queue   Queue   `toml:"queue"`
+	Trace   Trace   `toml:"trace"`
 	Log     Log     `toml:"log"`
 
 	// Scanners are asked about each message, in the order in which they stand.
@@ -186,6 +187,17 @@ type Queue struct {
 	Total        int      `toml:"total"`      // attempts at once; default 64
 }
 
+// Trace says how long it is kept why a message was taken, refused or junked, for
+// posta trace, the pages of refusals and the dry run of a policy.
+type Trace struct {
+	// Keep is for how long, in whole days. From 24 h to 10 years; default 45 days
+	// ("1080h").
+	Keep Duration `toml:"keep"`
+	// Size is how much it may take in all: above it whole days are forgotten, the
+	// oldest first, but for the present one. At least 16 MiB; default 10 GiB.
+	Size Size `toml:"size"`
+}
+
 // Log says what is written to standard error.
 type Log struct {
 	Level  string `toml:"level"`  // debug, info, warn, error; default info
@@ -238,6 +250,7 @@ func Default() *Config {
 		Policy: Policy{Level: "strict", Greylist: Duration(5 * time.Minute)},
 		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000, NetworkRate: 300, SenderRate: 300, RecipientRate: 100},
 		Queue:  defaultQueue(),
+		Trace:  Trace{Keep: Duration(45 * 24 * time.Hour), Size: 10 << 30},
 		Log:    Log{Level: "info", Format: "text"},
 	}
 }
