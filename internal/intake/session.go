@@ -107,9 +107,7 @@ func (s *session) Authenticate(ctx context.Context, c *mail.Client, a sasl.Crede
 		c.Login, c.Account, c.Class = id.Login, int64(id.Account), mail.Authenticated
 		return nil
 	case errors.Is(err, admit.ErrRefused):
-		s.keepRefusal(trace.AtConnect, finding.Of(finding.AuthFailed, finding.Fail, ""), "535 5.7.8 authentication failed")
-		r := smtp.New(535, "5.7.8", "Address or password is wrong")
-		return &r
+		return s.keepRefusal(trace.AtConnect, finding.Of(finding.AuthFailed, finding.Fail, ""), smtp.New(535, "5.7.8", "Address or password is wrong"))
 	}
 	r := smtp.New(454, "4.7.0", "Cannot verify passwords now, try again later")
 	return &r

@@ -60,6 +60,10 @@ func (s *session) keepTransaction(stage trace.Stage, tx *transaction, reply stri
 	tx.traceScan(r)
 	if tx.set != nil {
 		r.Findings = *tx.set
+	} else {
+		for _, f := range s.noted { // what is known without waiting for anything
+			r.Findings.Add(f)
+		}
 	}
 	tx.tell(r)
 	tx.access.tell(r)
@@ -91,14 +95,17 @@ func (s *session) addDeciding(r *trace.Record) {
 	}
 }
 
-// keepRefusal records a refusal before any envelope.
-func (s *session) keepRefusal(stage trace.Stage, f finding.Finding, reply string) {
+// keepRefusal records a refusal before any envelope, and gives it the link to its
+// record.
+func (s *session) keepRefusal(stage trace.Stage, f finding.Finding, reply smtp.Reply) *smtp.Reply {
 	e := &mail.Envelope{ID: mail.NewID(s.in.cfg.Now()), Client: *s.client}
 	r := s.baseRecord(e)
-	if s.in.store.PlaceRefused(r.Refusal(s.client.IP, f.Check)) != e.ID {
-		return // it was counted
+	id := s.in.store.PlaceRefused(r.Refusal(s.client.IP, f.Check))
+	reply = reply.WithCheck(string(f.Check), s.in.cfg.WhyURL+id.String())
+	if id == e.ID { // else it was counted
+		r.Stage, r.Reply = stage, reply.String()
+		r.Findings.Add(f)
+		s.in.store.KeepRefused(r.Encode())
 	}
-	r.Stage, r.Reply = stage, reply
-	r.Findings.Add(f)
-	s.in.store.KeepRefused(r.Encode())
+	return &reply
 }
