@@ -47,10 +47,11 @@ type whyItem struct {
 	Private  bool // it decided, and what was seen is not shown
 }
 
-// limited answers so many requests of a network in a minute, and no more.
+// limited answers so many requests of a network in a minute, and no more; our own
+// networks are not counted.
 func (h *Handler) limited(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !h.allow(remote(r)) {
+		if a := remote(r); !h.cfg.Trusted(a) && !h.allow(a) {
 			w.Header().Set("Retry-After", "60")
 			http.Error(w, language(r).Say("why.slow"), http.StatusTooManyRequests)
 			return
