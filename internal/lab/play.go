@@ -54,6 +54,7 @@ type play struct {
 	letters map[string]string
 	since   map[string]mark // where the mailboxes ended when the play began
 	ids     []string        // of transactions, as replies told them
+	link    string          // path of the page that the last of them leads to
 	log     strings.Builder
 	want    []string // what was asserted and held, in short
 	got     []string
@@ -130,12 +131,17 @@ func (p *play) keepLetter(_ context.Context, s Section) error {
 	return nil
 }
 
-var growth = regexp.MustCompile(`\{octets (\d+)\}`)
+var growth = regexp.MustCompile(`\{(octets|line) (\d+)\}`)
 
-// grow puts so many octets of text, in lines of 64, in the place of {octets N}.
+// grow puts so many octets of text, in lines of 64, in the place of {octets N}, or in
+// one line in that of {line N}.
 func grow(text string) string {
 	return growth.ReplaceAllStringFunc(text, func(s string) string {
-		n, _ := strconv.Atoi(growth.FindStringSubmatch(s)[1])
+		m := growth.FindStringSubmatch(s)
+		n, _ := strconv.Atoi(m[2])
+		if m[1] == "line" {
+			return strings.Repeat("x", n)
+		}
 		line := strings.Repeat("0123456789abcdef", 4)[:62] + "\n"
 		return strings.Repeat(line, n/64)
 	})
@@ -260,9 +266,18 @@ func (p *play) setPeer(_ context.Context, s Section) (err error) {
 // idPattern is how a transaction's id looks in a reply.
 var idPattern = regexp.MustCompile(`\b[0-9a-hjkmnp-tv-z]{26}\b`)
 
-// heard remembers the ids that a reply tells.
+// linkPattern is how the link of a refusal looks.
+var linkPattern = regexp.MustCompile(`https://[^/ ]+(/why/\S+)`)
+
+// heard remembers the ids that a reply tells, and its link.
 func (p *play) heard(reply string) {
-	p.ids = append(p.ids, idPattern.FindAllString(reply, -1)...)
+	ids := idPattern.FindAllString(reply, -1)
+	p.ids = append(p.ids, ids...)
+	if m := linkPattern.FindStringSubmatch(reply); m != nil {
+		p.link = m[1]
+	} else if len(ids) > 0 {
+		p.link = "/why/" + ids[len(ids)-1]
+	}
 }
 
 // eventually asks again until there is no mismatch, or time is up.

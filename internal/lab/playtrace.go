@@ -86,37 +86,50 @@ func (p *play) compareTrace(n int, want string, t *command.Trace) error {
 // maxPage bounds what is read of a page.
 const maxPage = 1 << 20
 
-// page reads the page behind the link of the last reply that told an id: what
-// the other side's administrator sees.
+// page reads the page behind the link of the last reply that had one, or that told an
+// id, in both languages: what the other side's administrator sees.
 func (p *play) page(ctx context.Context, s Section) error {
-	if len(p.ids) == 0 {
-		return errors.New("no reply told an id")
+	if p.link == "" {
+		return errors.New("no reply told a link or an id")
 	}
-	// Without a proxy, and without a connection that our server would have to wait
-	// for at its end.
-	direct := &http.Transport{DisableKeepAlives: true}
-	url := "http://" + p.house.addrs["http"] + "/why/" + p.ids[len(p.ids)-1]
 	return eventually(ctx, func() error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Accept-Language", "en")
-		res, err := direct.RoundTrip(req)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(io.LimitReader(res.Body, maxPage))
-		if err != nil {
-			return err
-		}
-		text := res.Status + " " + oneLine(string(body))
+		pages := map[string]string{}
 		for n, l := range s.lines {
-			if !match(l, text) {
-				return &mismatch{p.where(n), l, text}
+			lang, pattern := "en", l
+			if rest, ok := strings.CutPrefix(l, "es "); ok {
+				lang, pattern = "es", rest
+			}
+			pattern, lacks := strings.CutPrefix(pattern, "lacks ")
+			if _, ok := pages[lang]; !ok {
+				text, err := p.readPage(ctx, lang)
+				if err != nil {
+					return err
+				}
+				pages[lang] = text
+			}
+			if match(pattern, pages[lang]) == lacks {
+				return &mismatch{p.where(n), l, pages[lang]}
 			}
 		}
 		return nil
 	})
+}
+
+// readPage gives the status and the text of the page, as one line.
+func (p *play) readPage(ctx context.Context, lang string) (string, error) {
+	// Without a proxy, and without a connection that our server would have to wait
+	// for at its end.
+	direct := &http.Transport{DisableKeepAlives: true}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.house.addrs["http"]+p.link, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Accept-Language", lang)
+	res, err := direct.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxPage))
+	return res.Status + " " + oneLine(string(body)), err
 }

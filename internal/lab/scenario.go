@@ -92,7 +92,7 @@ var kinds = map[string]kind{
 //	seal lista.test dmarc=pass header.from=x.test   the first ARC set of a domain
 //	tail TEXT          a line that is added when it is signed and sealed
 //	-- letter NAME --  a message to be sent by "C< NAME"; {octets N} stands for
-//	                   so many octets of text, as they are sent
+//	                   so many octets of text, as they are sent, {line N} for a line
 //	-- dialogue --     a connection of a raw peer, line by line:
 //	S: 220 * ESMTP*    a reply, its lines joined by blanks; * stands for anything
 //	C: EHLO x          a line to send, ended by CR LF
@@ -121,8 +121,10 @@ var kinds = map[string]kind{
 //	fail ptr.missing   or pass, unverified, none
 //	ana@empresa.test accept
 //	event delivered
-//	-- page --         the page behind that reply's link, its status before it:
-//	200 OK *spf.fail*
+//	-- page --         the page behind the last link, its status before it, as it
+//	200 OK *spf.fail*  is in English and, behind "es ", in Spanish:
+//	es 200 OK *spf.fail*
+//	lacks *ana@*
 //	-- outside HOST -- every letter with {id} that an outside server has:
 //	letters 1
 //	from ana@empresa.test
