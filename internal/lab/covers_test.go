@@ -24,6 +24,7 @@ var unplayed = map[finding.ID]string{
 	finding.ConnNetwork: "fifty connections at once: the tests of gate and smtpserver",
 	finding.ConnTotal:   "a thousand connections at once: the tests of gate and smtpserver",
 
+	finding.EarlyTalker:   "who is first, the greeting or the client, is the scheduler's choice here: TestEarlyTalker of smtpserver",
 	finding.RateClient:    "thousands of messages of a network: TestLimits of intake",
 	finding.RateRcpt:      "thousands of messages to one of ours: TestLimits of intake",
 	finding.ReputationBad: "a history of spam: the tests of intake and reputation",
@@ -32,10 +33,8 @@ var unplayed = map[finding.ID]string{
 	finding.DKIMClock:     "a signature of tomorrow: the tests of intake",
 
 	// To be emptied when what evaluates them is wired in.
-	finding.DNSBLBody:    waitsForSpam,
-	finding.AccessDenied: "the access map", finding.AccessDiscard: "the access map",
-	finding.ScanVirus: "scanners in the session", finding.ScanRefused: "scanners in the session", finding.ScanDown: "scanners in the session",
-	finding.SpamScore: waitsForSpam, finding.SpamHigh: waitsForSpam, finding.ContentExecutable: waitsForSpam, finding.ContentMacro: waitsForSpam,
+	finding.DNSBLBody: waitsForSpam,
+	finding.SpamHigh:  waitsForSpam, finding.ContentExecutable: waitsForSpam, finding.ContentMacro: waitsForSpam,
 	finding.ContentArchive: waitsForSpam, finding.ContentEncrypted: waitsForSpam, finding.ContentName: waitsForSpam, finding.URLCredential: waitsForSpam,
 }
 
