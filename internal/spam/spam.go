@@ -5,6 +5,7 @@
 //
 //	e, err := spam.Examine(r, root)     // reads the message once: links, files, features, findings
 //	o, err := learner.Judge(ctx, account, e.Features)
+//	                                    // or, where nothing was learned: e, err := spam.Look(r, root), and no outcome
 //	facts := e.Facts                    // the caller adds Known and History
 //	s := spam.Judge(&set, o, facts)     // set has e.Findings and those of SPF, DKIM and the others
 //	for _, f := range s.Findings(junk, high) { set.Add(f) } // spam.score and spam.high
@@ -32,7 +33,7 @@ import (
 
 // Examination is what a message's content shows.
 type Examination struct {
-	Features learn.Features    // for the learner
+	Features learn.Features    // for the learner; none after Look
 	Links    links.Report      // its Domains and IPs are for blocklists
 	Files    attach.Report     //
 	Findings []finding.Finding // outcomes of the checks of content that apply
@@ -48,7 +49,26 @@ func Examine(r io.ReaderAt, root *message.Part) (*Examination, error) {
 	if err != nil {
 		return &Examination{Features: learn.Extract(c), Over: true}, err
 	}
-	e := &Examination{Features: learn.Extract(c), Links: links.Inspect(c), Over: c.Over}
+	e, err := inspect(r, c)
+	e.Features = learn.Extract(c)
+	return e, err
+}
+
+// Look is Examine without the features, which only a learner that has learned enough
+// can use: they cost most of it. What it says else is the same. Of a plain text
+// without links it costs no more than reading it.
+func Look(r io.ReaderAt, root *message.Part) (*Examination, error) {
+	c, err := content.Read(r, root, content.Budget{LinksOnly: true})
+	if err != nil {
+		return &Examination{Over: true}, err
+	}
+	return inspect(r, c)
+}
+
+// inspect has links and files looked at.
+func inspect(r io.ReaderAt, c *content.Content) (*Examination, error) {
+	e := &Examination{Links: links.Inspect(c), Over: c.Over}
+	var err error
 	e.Files, err = attach.Inspect(r, c, attach.Budget{})
 	e.Findings = append(linkFindings(c, e.Links), fileFindings(e.Files)...)
 	e.Facts = Facts{

@@ -2,7 +2,9 @@ package spam
 
 import (
 	"bytes"
+	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -23,10 +25,8 @@ func examine(t testing.TB, raw []byte) *Examination {
 	return e
 }
 
-// A message with what phishing has fails the checks that it should, and passes the
-// others that apply.
-func TestExamine(t *testing.T) {
-	e := examine(t, []byte(strings.ReplaceAll(`From: a@example.org
+// sinister has what phishing has.
+var sinister = strings.ReplaceAll(`From: a@example.org
 Content-Type: multipart/mixed; boundary=b
 
 --b
@@ -39,7 +39,12 @@ Content-Type: application/octet-stream; name="invoice.pdf.exe"
 
 MZ
 --b--
-`, "\n", "\r\n")))
+`, "\n", "\r\n")
+
+// A message with what phishing has fails the checks that it should, and passes the
+// others that apply.
+func TestExamine(t *testing.T) {
+	e := examine(t, []byte(sinister))
 	var set finding.Set
 	for _, f := range e.Findings {
 		set.Add(f)
@@ -210,19 +215,38 @@ func TestUnopened(t *testing.T) {
 	}
 }
 
-// All that is done for a message of 12 KiB, its tree being parsed already.
-func BenchmarkExamine(b *testing.B) {
-	for name, spam := range map[string]bool{"html": true, "plain": false} {
-		raw := spamtest.Sized(1, spam, 12<<10)
+// Look finds what Examine finds.
+func TestLook(t *testing.T) {
+	for i, raw := range append(spamtest.Mail(7, 50), []byte(sinister)) {
 		root := message.ParseBytes(raw, message.Budget{})
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(raw)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := Examine(bytes.NewReader(raw), root); err != nil {
-					b.Fatal(err)
+		want := examine(t, raw)
+		got, err := Look(bytes.NewReader(raw), root)
+		if err != nil || !reflect.DeepEqual(got.Findings, want.Findings) || !reflect.DeepEqual(got.Links, want.Links) || got.Facts != want.Facts {
+			t.Errorf("message %d: %+v, %v\nwant %+v", i, got, err, want)
+		}
+	}
+}
+
+// Reading a message whose tree is parsed already: without what the learner needs,
+// and with it.
+func BenchmarkExamine(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		html bool
+		size int
+	}{{"plain-4KiB", false, 4 << 10}, {"plain-12KiB", false, 12 << 10}, {"html-12KiB", true, 12 << 10}} {
+		raw := spamtest.Sized(1, c.html, c.size)
+		root := message.ParseBytes(raw, message.Budget{})
+		for name, read := range map[string]func(io.ReaderAt, *message.Part) (*Examination, error){"look": Look, "features": Examine} {
+			b.Run(c.name+"/"+name, func(b *testing.B) {
+				b.SetBytes(int64(len(raw)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := read(bytes.NewReader(raw), root); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }

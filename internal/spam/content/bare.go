@@ -5,6 +5,9 @@ import "bytes"
 // bareLinks finds URLs that stand in text, in one pass: a scheme of the web, or
 // "www.".
 func (w *reader) bareLinks(b []byte) {
+	if !mayLink(b) {
+		return
+	}
 	from := 0 // nothing before it belongs to a URL to come
 	for i := 0; i < len(b); i++ {
 		var start int
@@ -25,6 +28,23 @@ func (w *reader) bareLinks(b []byte) {
 		}
 		from = max(i+1, end)
 		i = from - 1
+	}
+}
+
+// mayLink tells of nearly every line of text, quickly, that there is no URL in it.
+func mayLink(b []byte) bool {
+	if bytes.Contains(b, []byte("://")) {
+		return true
+	}
+	for from := 0; ; {
+		dot := bytes.IndexByte(b[from:], '.')
+		if dot < 0 {
+			return false
+		}
+		if from += dot; isWWW(b[:from]) {
+			return true
+		}
+		from++
 	}
 }
 

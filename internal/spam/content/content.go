@@ -18,6 +18,9 @@ type Budget struct {
 	Text   int // octets of visible text kept, 64 KiB; of hidden text a quarter of it
 	Links  int // links kept, 1,000; all are counted
 	Files  int // files kept, 200; all are counted
+
+	// LinksOnly: the header, and text that is not HTML, are looked at and not kept.
+	LinksOnly bool
 }
 
 func (b Budget) withDefaults() Budget {
@@ -91,11 +94,13 @@ func Read(r io.ReaderAt, root *message.Part, b Budget) (*Content, error) {
 	c := &Content{Root: root}
 	n := min(root.Body-root.Start, int64(b.Header))
 	c.Over = n < root.Body-root.Start || root.Defects.Has(message.OverBudget)
-	h := make([]byte, n)
-	if _, err := r.ReadAt(h, root.Start); err != nil && err != io.EOF {
-		return c, err
+	if !b.LinksOnly {
+		h := make([]byte, n)
+		if _, err := r.ReadAt(h, root.Start); err != nil && err != io.EOF {
+			return c, err
+		}
+		c.Header = h
 	}
-	c.Header = h
 	w := reader{c: c, b: b, src: r, text: sink{limit: b.Text}, hidden: sink{limit: b.Text / 4}}
 	var err error
 	root.Walk(func(p *message.Part) bool {
@@ -180,7 +185,9 @@ func (w *reader) plain(br *bufio.Reader) error {
 	for {
 		line, err := br.ReadSlice('\n') // a longer line comes in pieces
 		w.bareLinks(line)
-		w.text.write(line)
+		if !w.b.LinksOnly {
+			w.text.write(line)
+		}
 		if err != nil && err != bufio.ErrBufferFull {
 			if err == io.EOF {
 				return nil

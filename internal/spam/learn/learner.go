@@ -3,6 +3,7 @@ package learn
 import (
 	"context"
 	"iter"
+	"math"
 
 	"posta/internal/spam/tally"
 )
@@ -60,6 +61,20 @@ func (l *Learner) add(ctx context.Context, m tally.Model, f Features, spam bool,
 
 // Reset forgets all that a model has learned.
 func (l *Learner) Reset(ctx context.Context, m tally.Model) error { return l.store.Reset(ctx, m) }
+
+// Ready tells whether Judge could say more than unsure for an account, and whether
+// the account has learned anything itself. It is quick: who knows that nobody learned
+// enough need not extract features.
+func (l *Learner) Ready(ctx context.Context, account tally.Model) (ready, own bool, err error) {
+	trained, err := l.Counts(ctx, tally.Shared)
+	if err != nil || account == tally.Shared {
+		return !math.IsInf(threshold(trained), 1), false, err
+	}
+	mine, err := l.Counts(ctx, account)
+	trained.Spam += mine.Spam
+	trained.Ham += mine.Ham
+	return !math.IsInf(threshold(trained), 1), mine.Total() > 0, err
+}
 
 // Counts is how many messages a model has learned.
 func (l *Learner) Counts(ctx context.Context, m tally.Model) (tally.Count, error) {
