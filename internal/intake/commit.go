@@ -83,7 +83,7 @@ func (k *sink) answer(r smtp.Reply) []smtp.Reply {
 func (k *sink) decide(set *finding.Set, asked mail.Action) []mail.Verdict {
 	out := make([]mail.Verdict, len(k.env.Recipients))
 	for i, r := range k.env.Recipients {
-		out[i] = k.tx.scan.fate(i, r.Address, k.tx.verdict(r.Address, set, asked))
+		out[i] = k.tx.scan.fate(i, r.Address, k.tx.verdict(r.Address, k.setOf(i, set), asked))
 	}
 	if k.env.Client.Door != mail.LMTP {
 		policy.Settle(out)

@@ -59,8 +59,10 @@ type Config struct {
 	// Memory of strangers and correspondents: without it nobody is greylisted and
 	// nobody has a standing. Run writes it down.
 	Memory *reputation.Memory
-	Now    func() time.Time // nil means time.Now
-	Log    *slog.Logger     // nil discards
+	// Learner says what was learned of such mail; nil: nothing was.
+	Learner Learner
+	Now     func() time.Time // nil means time.Now
+	Log     *slog.Logger     // nil discards
 }
 
 // Intake implements smtpserver.Backend.
@@ -80,7 +82,8 @@ type Intake struct {
 	written   *correspondents
 
 	spools *spooler
-	asked  *reflections // by whom check-auth@ was asked
+	asked  *reflections  // by whom check-auth@ was asked
+	slots  chan struct{} // of messages that are looked into, see newSlots
 
 	counts Counts
 }
@@ -108,7 +111,7 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 	in := &Intake{
 		cfg: cfg, dir: dir, store: st, blobs: blobs, dns: dns, login: login,
 		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(), spools: newSpooler(cfg.TempDir),
-		strangers: reputation.NewStrangers(cfg.Limits, 0), asked: newReflections(),
+		strangers: reputation.NewStrangers(cfg.Limits, 0), asked: newReflections(), slots: newSlots(),
 	}
 	if cfg.Memory != nil {
 		in.written = newCorrespondents(cfg.Memory, cfg.Now)

@@ -23,7 +23,8 @@ import (
 //	          lead, lists, its standing here
 //	RCPT      class, strangers' limits, policy, greylist at once
 //	header    keys of DKIM and ARC                       awaited after the dot
-//	the dot   header, DKIM, ARC, DMARC, correspondents   one after the other: each needs the last
+//	the dot   header, DKIM, ARC, DMARC, correspondents,  one after the other: each needs the last
+//	          links, files, words and the score of all
 //
 // What one evaluator finds may prove what another looked for, as SPF, reverse DNS
 // and the exchangers do for the name of the greeting: they do not wait for each
@@ -191,6 +192,7 @@ func (k *sink) judge(ctx context.Context, f *facts) (*finding.Set, mail.Action) 
 	k.addARC(set, f)
 	asked := k.addDMARC(ctx, set, f)
 	k.recognise(ctx, set, f)
+	k.addContent(ctx, set, f)
 	return set, asked
 }
 

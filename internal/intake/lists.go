@@ -17,7 +17,7 @@ import (
 func (in *Intake) ask(ctx context.Context, wg *sync.WaitGroup, e *eventually[[]dnsbl.Result], f dnsbl.Facts) {
 	*e = eventually[[]dnsbl.Result]{}
 	l := in.cfg.Lists
-	if len(l.IP)+len(l.HELO)+len(l.Sender) == 0 {
+	if len(l.IP)+len(l.HELO)+len(l.Sender)+len(l.Body) == 0 {
 		return
 	}
 	questions := dnsbl.Questions(l, f)

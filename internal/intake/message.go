@@ -11,6 +11,7 @@ import (
 	"posta/internal/arc"
 	"posta/internal/dkim"
 	"posta/internal/durable"
+	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/message"
 	"posta/internal/resolver"
@@ -37,8 +38,9 @@ type sink struct {
 	end3     [3]byte // the last octets of the header so far
 	header   int     // where the body begins, -1 until the header has ended
 	verifier *dkim.Verifier
-	chain    *arc.Verifier      // beside the verifier
-	cancel   context.CancelFunc // of the verifier's look-ups
+	chain    *arc.Verifier       // beside the verifier
+	cancel   context.CancelFunc  // of the verifier's look-ups
+	own      [][]finding.Finding // the score's, of recipients for whom it is another; nil: of none
 }
 
 // Data implements smtpserver.Session.

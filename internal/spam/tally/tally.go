@@ -14,6 +14,7 @@ package tally
 import (
 	"context"
 	"errors"
+	"strconv"
 )
 
 // Model names a set of counts.
@@ -21,6 +22,9 @@ type Model string
 
 // Shared is the model that judges mail for everybody.
 const Shared Model = ""
+
+// Account is the model of an account, by its id: a login may change.
+func Account(id int64) Model { return Model(strconv.FormatInt(id, 10)) }
 
 // MaxModel bounds a model's name in octets.
 const MaxModel = 255
