@@ -14,8 +14,8 @@ import (
 	"posta/internal/spam/content"
 )
 
-// maxSample bounds the octets of a corpus's message that are looked at.
-const maxSample = 4 << 20
+// MaxSample bounds the octets of a message that are looked at for learning.
+const MaxSample = 4 << 20
 
 // Read takes the features of a message as bytes.
 func Read(b []byte) (Features, error) {
@@ -132,6 +132,6 @@ func (m *mboxReader) next() ([]byte, error) {
 			return out, nil
 		}
 		blank = !piece && len(bytes.TrimRight(line, "\r\n")) == 0
-		out = append(out, line[:min(len(line), maxSample-len(out))]...)
+		out = append(out, line[:min(len(line), MaxSample-len(out))]...)
 	}
 }

@@ -35,7 +35,7 @@ func readCorpus(t testing.TB, dir string) []sampleOf {
 				t.Fatal(err)
 			}
 			n++
-			out = append(out, sampleOf{fmt.Sprintf("%s %d", kind, n), Sample{f, kind == "spam"}})
+			out = append(out, sampleOf{fmt.Sprintf("%s %d", kind, n), Sample{Features: f, Spam: kind == "spam"}})
 		}
 	}
 	return out

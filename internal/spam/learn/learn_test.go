@@ -3,7 +3,11 @@ package learn
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"errors"
+	"io"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -253,7 +257,7 @@ func TestImport(t *testing.T) {
 			for b, err := range Corpus(fsys, kind) {
 				var s Sample
 				if err == nil {
-					s = Sample{mustRead(t, b), spam}
+					s = Sample{Features: mustRead(t, b), Spam: spam}
 				}
 				if !yield(s, err) {
 					return
@@ -378,5 +382,68 @@ func BenchmarkJudge(b *testing.B) {
 		})
 		f := mustRead(b, msg)
 		run("judge", func() (Outcome, error) { return l.Judge(b.Context(), "ana", f) })
+	}
+}
+
+// A message counts once, however often it is learned; as the other kind it is taken
+// back first, so that in the end the counts are those of a learner that heard only
+// the last word.
+func TestTrainOnce(t *testing.T) {
+	l, once := New(new(tally.Memory)), New(new(tally.Memory))
+	for i, raw := range spamtest.Mail(3, 10) {
+		s, err := SampleOf(raw, i%2 == 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong := s
+		wrong.Spam = !s.Spam
+		for j, x := range []Sample{wrong, s, s} {
+			if done, err := l.Train(t.Context(), "", x); err != nil || done != (j < 2) {
+				t.Fatal(i, j, done, err)
+			}
+		}
+		lf, err := SampleOf(bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n")), s.Spam)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done, err := l.Train(t.Context(), "", lf); err != nil || done {
+			t.Fatal("line ends make it another message", err)
+		}
+		if err := once.Learn(t.Context(), "", s.Features, s.Spam); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, raw := range spamtest.Mail(4, 5) {
+		f, err := Read(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, errA := l.Judge(t.Context(), "", f)
+		b, errB := once.Judge(t.Context(), "", f)
+		if errA != nil || errB != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("%+v\n%+v", a, b)
+		}
+	}
+}
+
+// unwritable keeps labels and no counts.
+type unwritable struct{ tally.Memory }
+
+func (*unwritable) Add(context.Context, tally.Model, tally.Delta, []tally.Delta) error {
+	return io.ErrShortWrite
+}
+
+// What could not be written counts when it comes again.
+func TestTrainFails(t *testing.T) {
+	st := new(unwritable)
+	s, err := SampleOf(spamtest.Mail(3, 1)[0], true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done, err := New(st).Train(t.Context(), "", s); done || !errors.Is(err, io.ErrShortWrite) {
+		t.Fatal(done, err)
+	}
+	if done, err := New(&st.Memory).Train(t.Context(), "", s); !done || err != nil {
+		t.Fatal(done, err)
 	}
 }

@@ -1,9 +1,14 @@
 package learn
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
 	"iter"
 	"math"
+	"slices"
 
 	"posta/internal/spam/tally"
 )
@@ -81,10 +86,31 @@ func (l *Learner) Counts(ctx context.Context, m tally.Model) (tally.Count, error
 	return l.store.Counts(ctx, m, nil, nil)
 }
 
-// Sample is one message of a corpus.
+// Sample is one message of a corpus. ID knows it again: a sample that the model
+// has learned already as the same kind is passed over, and as the other kind it is
+// taken back first. One whose ID is zero counts always.
 type Sample struct {
 	Features Features
 	Spam     bool
+	ID       uint64
+}
+
+// ID is a number by which the bytes of a message are known again, however its lines
+// end.
+func ID(raw []byte) uint64 {
+	h := sha256.New()
+	for line := range bytes.Lines(bytes.TrimRight(raw, "\r\n")) {
+		h.Write(bytes.TrimRight(line, "\r\n"))
+		h.Write([]byte{'\n'})
+	}
+	return max(binary.BigEndian.Uint64(h.Sum(nil)), 1)
+}
+
+// SampleOf makes a sample of a message as bytes, of which the first 4 MiB count.
+func SampleOf(raw []byte, spam bool) (Sample, error) {
+	raw = raw[:min(len(raw), MaxSample)]
+	f, err := Read(raw)
+	return Sample{Features: f, Spam: spam, ID: ID(raw)}, err
 }
 
 // Import learns a corpus and returns how many messages of each kind it learned.
@@ -96,11 +122,10 @@ func (l *Learner) Import(ctx context.Context, m tally.Model, corpus iter.Seq2[Sa
 	var done tally.Count
 	b := newBatch()
 	flush := func() error {
-		messages := b.messages
 		if err := b.write(ctx, l.store, m); err != nil {
-			return err
+			return errors.Join(err, b.undo(context.WithoutCancel(ctx), l.store, m))
 		}
-		done = done.Clamp(messages.Spam, messages.Ham)
+		done.Spam, done.Ham = done.Spam+b.learned.Spam, done.Ham+b.learned.Ham
 		b = newBatch()
 		return nil
 	}
@@ -108,10 +133,12 @@ func (l *Learner) Import(ctx context.Context, m tally.Model, corpus iter.Seq2[Sa
 		if err == nil {
 			err = ctx.Err()
 		}
-		if err != nil {
-			return done, err
+		if err == nil {
+			err = b.take(ctx, l.store, m, &s)
 		}
-		b.add(s.Features, s.Spam, 1)
+		if err != nil {
+			return done, errors.Join(err, flush())
+		}
 		if len(b.features) >= together {
 			if err := flush(); err != nil {
 				return done, err
@@ -121,14 +148,63 @@ func (l *Learner) Import(ctx context.Context, m tally.Model, corpus iter.Seq2[Sa
 	return done, flush()
 }
 
+// Train learns one message, as Import does; done tells whether it counted.
+func (l *Learner) Train(ctx context.Context, m tally.Model, s Sample) (done bool, err error) {
+	n, err := l.Import(ctx, m, func(yield func(Sample, error) bool) { yield(s, nil) })
+	return n.Total() > 0, err
+}
+
 // batch is changes that are written together.
 type batch struct {
 	messages tally.Delta
 	place    map[uint64]int
 	features []tally.Delta
+
+	learned tally.Count
+	labels  []relabelled // to be undone if the changes cannot be written
+}
+
+type relabelled struct {
+	id  uint64
+	was tally.Label
 }
 
 func newBatch() *batch { return &batch{place: map[uint64]int{}} }
+
+// take adds a sample, unless it is counted already.
+func (b *batch) take(ctx context.Context, st tally.Store, m tally.Model, s *Sample) error {
+	to, other := tally.Ham, tally.Spam
+	if s.Spam {
+		to, other = other, to
+	}
+	if s.ID != 0 {
+		was, err := st.Relabel(ctx, m, s.ID, to)
+		if err != nil || was == to {
+			return err
+		}
+		b.labels = append(b.labels, relabelled{s.ID, was})
+		if was == other {
+			b.add(s.Features, !s.Spam, -1)
+		}
+	}
+	b.add(s.Features, s.Spam, 1)
+	if s.Spam {
+		b.learned.Spam++
+	} else {
+		b.learned.Ham++
+	}
+	return nil
+}
+
+// undo gives back the labels of what was not written, the last first.
+func (b *batch) undo(ctx context.Context, st tally.Store, m tally.Model) error {
+	for _, l := range slices.Backward(b.labels) {
+		if _, err := st.Relabel(ctx, m, l.id, l.was); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (b *batch) add(f Features, spam bool, n int32) {
 	var d tally.Delta
@@ -153,7 +229,7 @@ func (b *batch) add(f Features, spam bool, n int32) {
 }
 
 func (b *batch) write(ctx context.Context, s tally.Store, m tally.Model) error {
-	if b.messages == (tally.Delta{}) {
+	if b.messages == (tally.Delta{}) && len(b.features) == 0 {
 		return nil
 	}
 	return s.Add(ctx, m, b.messages, b.features)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Memory keeps tallies in memory. The zero value is ready.
@@ -13,6 +14,17 @@ type Memory struct {
 	mu     sync.RWMutex
 	models map[Model]*memoryModel
 	clock  uint64 // raised by each Add: what "long ago" means here
+	labels map[labelled]memoryLabel
+}
+
+type labelled struct {
+	model   Model
+	message uint64
+}
+
+type memoryLabel struct {
+	label Label
+	at    time.Time
 }
 
 type memoryModel struct {
@@ -73,6 +85,31 @@ func (s *Memory) Reset(_ context.Context, m Model) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.models, m)
+	maps.DeleteFunc(s.labels, func(l labelled, _ memoryLabel) bool { return l.model == m })
+	return nil
+}
+
+// Relabel implements Store.
+func (s *Memory) Relabel(_ context.Context, m Model, message uint64, to Label) (Label, error) {
+	if len(m) > MaxModel {
+		return None, ErrModel
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.labels == nil {
+		s.labels = map[labelled]memoryLabel{}
+	}
+	key := labelled{m, message}
+	was := s.labels[key].label
+	s.labels[key] = memoryLabel{to, time.Now()}
+	return was, nil
+}
+
+// DropLabels implements Store.
+func (s *Memory) DropLabels(_ context.Context, before time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.labels, func(_ labelled, l memoryLabel) bool { return l.at.Before(before) })
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 )
 
 // Model names a set of counts.
@@ -45,6 +46,16 @@ type Delta struct {
 	Spam, Ham int32
 }
 
+// Label is what a message was learned as.
+type Label uint8
+
+// The labels; the zero value is of a message that was not learned.
+const (
+	None Label = iota
+	Spam
+	Ham
+)
+
 // Store keeps tallies. It is safe for concurrent use.
 type Store interface {
 	// Counts fills out, which has the length of features, with the counts of the
@@ -57,7 +68,15 @@ type Store interface {
 	// once. It is done in parts: after an error some may be done.
 	Add(ctx context.Context, m Model, messages Delta, features []Delta) error
 
-	// Reset forgets a model.
+	// Relabel keeps what a message, known by a hash of it, is learned as in a model,
+	// and returns what it was before: who learns the same message again, in this
+	// process or another, learns here that it is counted already.
+	Relabel(ctx context.Context, m Model, message uint64, to Label) (was Label, err error)
+
+	// DropLabels forgets the labels that were kept last before a day.
+	DropLabels(ctx context.Context, before time.Time) error
+
+	// Reset forgets a model, with its labels.
 	Reset(ctx context.Context, m Model) error
 
 	// Prune brings a model down to at most keep features: those that were seen

@@ -24,7 +24,7 @@ func (s *Store) Add(ctx context.Context, m tally.Model, messages tally.Delta, fe
 	// pages are written once.
 	features = slices.Clone(features)
 	slices.SortFunc(features, func(a, b tally.Delta) int { return cmp.Compare(int64(a.Feature), int64(b.Feature)) })
-	day := time.Now().Unix() / 86400
+	day := dayOf(time.Now())
 	first, changes := messages, int64(0)
 	for from := 0; from == 0 || from < len(features); from += step {
 		chunk := features[from:min(from+step, len(features))]
@@ -127,6 +127,9 @@ func (s *Store) change(ctx context.Context, tx *sql.Tx, id int64, features []tal
 // Reset implements tally.Store: the messages first, so that nothing is judged by
 // a rest of the features.
 func (s *Store) Reset(ctx context.Context, m tally.Model) error {
+	if err := s.exec(ctx, "DELETE FROM tally_label WHERE model = $1", string(m)); err != nil {
+		return err
+	}
 	r, err := s.model(ctx, m)
 	if err != nil || r.id == 0 {
 		return err

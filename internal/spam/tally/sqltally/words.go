@@ -40,13 +40,22 @@ var tables = []string{
 		day BIGINT NOT NULL,
 		PRIMARY KEY (model, feature)
 	)`,
+	// "was" is the label before the last change, so that one statement can tell it.
+	`CREATE TABLE IF NOT EXISTS tally_label (
+		model TEXT NOT NULL,
+		message BIGINT NOT NULL,
+		label BIGINT NOT NULL,
+		was BIGINT NOT NULL,
+		day BIGINT NOT NULL,
+		PRIMARY KEY (model, message)
+	)`,
 }
 
 const onConflict = ` ON CONFLICT (model, feature) DO UPDATE SET
 	spam = tally_feature.spam + excluded.spam, ham = tally_feature.ham + excluded.ham, day = excluded.day`
 
 var sqliteWords = words{
-	schema: []string{tables[0], tables[1] + " WITHOUT ROWID"},
+	schema: []string{tables[0], tables[1] + " WITHOUT ROWID", tables[2] + " WITHOUT ROWID"},
 	among: `SELECT feature, spam, ham FROM tally_feature
 		WHERE model = $1 AND feature IN (SELECT value FROM json_each($2))`,
 	grow: `INSERT INTO tally_feature (model, feature, spam, ham, day)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"posta/internal/spam/tally"
 )
@@ -20,7 +21,7 @@ func Run(t *testing.T, open func(t *testing.T) (s, other tally.Store)) {
 		f    func(t *testing.T, s tally.Store)
 	}{
 		{"counts", counts}, {"clamp", clamp}, {"many", many}, {"reset", reset}, {"prune", prune},
-		{"models", models}, {"hot", hot}, {"names", names},
+		{"models", models}, {"hot", hot}, {"names", names}, {"labels", labels},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := open(t)
@@ -65,6 +66,37 @@ func want(t *testing.T, s tally.Store, m tally.Model, messages tally.Count, coun
 		if out[i] != counts[f] {
 			t.Errorf("model %q, feature %d: %v, want %v", m, f, out[i], counts[f])
 		}
+	}
+}
+
+// What a message was learned as is told to who learns it again; models are apart.
+func labels(t *testing.T, s tally.Store) {
+	relabel := func(m tally.Model, message uint64, to, want tally.Label) {
+		t.Helper()
+		if was, err := s.Relabel(t.Context(), m, message, to); err != nil || was != want {
+			t.Errorf("model %q, message %d: was %v, %v; want %v", m, message, was, err, want)
+		}
+	}
+	relabel("", 1, tally.Spam, tally.None)
+	relabel("", 1, tally.Spam, tally.Spam)
+	relabel("7", 1, tally.Ham, tally.None)
+	relabel("", top, tally.Ham, tally.None)
+	relabel("", 1, tally.Ham, tally.Spam)
+	if err := s.Reset(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	relabel("", 1, tally.Ham, tally.None)
+	relabel("7", 1, tally.Ham, tally.Ham)
+	if err := s.DropLabels(t.Context(), time.Now().AddDate(0, 0, -1)); err != nil {
+		t.Fatal(err)
+	}
+	relabel("7", 1, tally.Spam, tally.Ham)
+	if err := s.DropLabels(t.Context(), time.Now().AddDate(0, 0, 2)); err != nil {
+		t.Fatal(err)
+	}
+	relabel("7", 1, tally.Spam, tally.None)
+	if _, err := s.Relabel(t.Context(), tally.Model(strings.Repeat("m", tally.MaxModel+1)), 1, tally.Spam); !errors.Is(err, tally.ErrModel) {
+		t.Error(err)
 	}
 }
 
