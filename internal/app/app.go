@@ -28,6 +28,7 @@ import (
 	"posta/internal/relay"
 	"posta/internal/resolver"
 	"posta/internal/scan"
+	"posta/internal/train"
 )
 
 // Options are what a configuration file does not say: where the program runs.
@@ -93,6 +94,7 @@ type server struct {
 	scanners *scan.Runner // nil: none
 	queue    *queue.Queue
 	keeper   *quarantine.Keeper
+	train    *train.Trainer
 	relay    *relay.Relay
 	reg      *prometheus.Registry
 	trust    []netip.Prefix
@@ -101,6 +103,8 @@ type server struct {
 	house    *command.House
 	traces   *retention
 	found    []finding.Finding // about ourselves, at the start
+
+	forgot time.Time // when what was learned was pruned last
 }
 
 // Run starts a server and blocks until the context ends, then stops it gently.
@@ -172,6 +176,7 @@ func (s *server) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.keeper = s.newKeeper()
+	s.train = s.newTrainer()
 	s.metrics()
 	s.quarantineMetrics()
 	return nil
@@ -298,6 +303,7 @@ func (s *server) run(ctx context.Context) error {
 		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)
 	})
 	g.Go(func() error { return s.keeper.Run(ctx) })
+	g.Go(func() error { return s.train.Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()

@@ -27,6 +27,7 @@ import (
 	"posta/internal/pop3server"
 	"posta/internal/smtpserver"
 	"posta/internal/store"
+	"posta/internal/train"
 	"posta/internal/web"
 )
 
@@ -197,9 +198,10 @@ func (s *server) smtpServing(name string, l net.Listener, c smtpserver.Config) d
 }
 
 func (s *server) imapDoor(name string, l net.Listener) door {
+	watch := s.train.Watch()
 	srv := &imapserver.Server{
-		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater}, Store: s.state.Store,
-		Blobs: s.state.Blobs, Appender: appender{s.in}, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log, Now: s.opt.Now,
+		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater}, Store: watch,
+		Blobs: s.state.Blobs, Appender: appender{s.in, watch}, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log, Now: s.opt.Now,
 	}
 	if name == "imaps" {
 		srv.TLS = imapserver.ImplicitTLS
@@ -237,15 +239,23 @@ func (l logins) Authenticate(ctx context.Context, remote netip.Addr, user, passw
 	return id.Account, err
 }
 
-// appender gives IMAP's APPEND the intake in its words.
-type appender struct{ in *intake.Intake }
+// appender gives IMAP's APPEND the intake in its words. What a client puts into Junk
+// is learned.
+type appender struct {
+	in    *intake.Intake
+	watch *train.Watch
+}
 
 // Append implements imapserver.Appender.
 func (a appender) Append(ctx context.Context, m imapserver.Appending, body io.Reader) (store.Placed, error) {
-	return a.in.Append(ctx, intake.Stored{
+	placed, err := a.in.Append(ctx, intake.Stored{
 		Account: m.Account, Target: store.Target{ID: m.Mailbox, Name: m.Name}, Flags: m.Flags, Keywords: m.Keywords,
 		InternalDate: m.InternalDate, Size: m.Size,
 	}, body)
+	if err == nil {
+		a.watch.Appended(ctx, m.Account, m.Mailbox, placed.UID)
+	}
+	return placed, err
 }
 
 func (s *server) httpDoor(name string, l net.Listener) (door, error) {

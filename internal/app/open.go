@@ -24,6 +24,8 @@ import (
 	"posta/internal/policy"
 	"posta/internal/quarantine"
 	"posta/internal/rescue"
+	"posta/internal/spam/learn"
+	"posta/internal/spam/tally/sqltally"
 	"posta/internal/store"
 	"posta/internal/store/sqlstore"
 )
@@ -35,6 +37,7 @@ const (
 	metaDir        = "meta"          // SQLite
 	blobDir        = "blobs"         // packs
 	tempDir        = "tmp"           // spools of large messages, unlinked while open
+	learnFile      = "learn.db"      // what the spam filter has learned, unless that is in PostgreSQL
 	certDir        = "certs"         // what ACME and self-signing keep
 )
 
@@ -45,6 +48,8 @@ type State struct {
 	Directory *directory.Directory
 	Access    *access.Followed // empty until it is refreshed
 	Policies  *policy.Live
+	Learner   *learn.Learner
+	tally     *sqltally.Store
 	disk      *durable.OS
 	rescue    *rescue.Rescue
 	releases  *quarantine.Releaser
@@ -134,6 +139,9 @@ func openState(ctx context.Context, cfg *config.Config, fp *durable.Failpoints) 
 	}
 	s.Access = access.Follow(s.Store)
 	s.releases = &quarantine.Releaser{Store: s.Store, Directory: s.Directory, Lifetime: time.Duration(cfg.Queue.Lifetime)}
+	if err := s.openLearner(ctx, cfg); err != nil {
+		return nil, err
+	}
 	s.rescue = &rescue.Rescue{
 		Store: s.Store, Blobs: s.Blobs, Disk: s.disk, CertDir: certDir, Files: ConfigFiles(cfg), Node: nodeName(), Failpoints: fp,
 	}
@@ -172,12 +180,15 @@ func openBucket(ctx context.Context, c *config.S3) (blob.Store, error) {
 
 // House is the state as commands see it.
 func (s *State) House() *command.House {
-	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Access: s.Access, Policies: s.Policies, Rescue: s.rescue, Quarantine: s.releases}
+	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Access: s.Access, Policies: s.Policies, Rescue: s.rescue, Spam: s.Learner, Learner: released{s}, Quarantine: s.releases}
 }
 
 // Close closes what is open, bytes last, since metadata refers to them.
 func (s *State) Close() error {
 	var errs []error
+	if s.tally != nil {
+		errs = append(errs, s.tally.Close())
+	}
 	if s.Store != nil {
 		errs = append(errs, s.Store.Close())
 	}

@@ -21,6 +21,7 @@ import (
 	"posta/internal/directory"
 	"posta/internal/finding"
 	"posta/internal/policy"
+	"posta/internal/spam/learn"
 	"posta/internal/store"
 	"posta/internal/words"
 )
@@ -75,6 +76,7 @@ type House struct {
 	Access    *access.Followed // nil where nobody asks the access map
 	Policies  *policy.Live     // nil means the shipped policy, as long as none is stored
 	Now       func() time.Time // nil means time.Now
+	Spam      *learn.Learner   // what was learned of spam; nil: nothing can be
 	Rescue    Rescue           // nil where the state cannot be checked or copied whole
 	// Explain shows the way of a message without any effect; nil where nothing judges.
 	Explain func(context.Context, Question) (*Explanation, error)

@@ -28,7 +28,7 @@ var floors = []struct {
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "reputation", "zone", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access", "reflector"}},
 	{"command", []string{"admit", "command", "config"}},
-	{"movement", []string{"filing", "intake", "route", "relay", "queue", "quarantine", "outbox", "rescue"}},
+	{"movement", []string{"filing", "intake", "route", "relay", "queue", "quarantine", "outbox", "rescue", "train"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
 	{"app", []string{"app"}},
 	{"lab", []string{"lab"}},
