@@ -124,7 +124,7 @@ func bounded(c Command, most int64) Command {
 var table = slices.Concat(
 	domainCommands, accountCommands, aliasCommands, accessCommands, keyCommands,
 	queueCommands, quarantineCommands, digestCommands, traceCommands, explainCommands,
-	storeCommands, checkCommands, policyCommands, reflectorCommands,
+	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
 )
 
 // All lists the commands.

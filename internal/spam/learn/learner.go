@@ -234,3 +234,9 @@ func (b *batch) write(ctx context.Context, s tally.Store, m tally.Model) error {
 	}
 	return s.Add(ctx, m, b.messages, b.features)
 }
+
+// Models calls f for every model that has learned something, the shared one first,
+// until f returns false.
+func (l *Learner) Models(ctx context.Context, f func(tally.Info) bool) error {
+	return l.store.Models(ctx, f)
+}
