@@ -51,13 +51,18 @@ type nodeUnderTest struct {
 	stop  context.CancelFunc
 }
 
-// startNode runs a server with the doors smtp, imap and http.
+// startNode runs a server with the doors smtp, imap, imaps and http.
 func startNode(t *testing.T, db string) *nodeUnderTest {
 	t.Helper()
+	return startNodeIn(t, t.TempDir(), db)
+}
+
+func startNodeIn(t *testing.T, data, db string) *nodeUnderTest {
+	t.Helper()
 	cfg := config.Default()
-	cfg.Hostname, cfg.Data, cfg.Store.PostgreSQL = "mail.empresa.test", t.TempDir(), db
+	cfg.Hostname, cfg.Data, cfg.Store.PostgreSQL = "mail.empresa.test", data, db
 	cfg.DNS.Servers = []string{"127.0.0.1:9"} // nobody answers
-	cfg.Listen = config.Listen{SMTP: "127.0.0.1:0", IMAP: "127.0.0.1:0", HTTP: "127.0.0.1:0"}
+	cfg.Listen = config.Listen{SMTP: "127.0.0.1:0", IMAP: "127.0.0.1:0", IMAPS: "127.0.0.1:0", HTTP: "127.0.0.1:0"}
 	n := &nodeUnderTest{addrs: map[string]string{}, ready: make(chan *Running, 1), ended: make(chan error, 1)}
 	opt := Options{Log: slog.New(slog.NewTextHandler(&n.log, nil)), Ready: func(r *Running) { n.ready <- r }}
 	bound := make(chan struct{})
