@@ -181,7 +181,7 @@ func BenchmarkContent(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			h := newHouse(b)
 			h.Intake.cfg.Learner = l
-			k, f := h.held(b, plain)
+			k, f := h.arrived(b, plain)
 			b.SetBytes(int64(len(plain)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -195,8 +195,8 @@ func BenchmarkContent(b *testing.B) {
 	}
 }
 
-// held is a message of a stranger after the dot.
-func (h *house) held(b *testing.B, text string) (*sink, *facts) {
+// arrived is a message of a stranger after the dot.
+func (h *house) arrived(b *testing.B, text string) (*sink, *facts) {
 	b.Helper()
 	c := stranger()
 	s := &session{in: h.Intake, client: &c}

@@ -66,7 +66,7 @@ func (in *Intake) rehearse() *Intake {
 	return &Intake{
 		cfg: cfg, dir: in.dir, store: silentStore{in.store}, blobs: in.blobs, dns: in.dns, login: in.login,
 		keys: in.keys, lists: in.lists, quota: in.quota, spools: in.spools, written: in.written,
-		strangers: reputation.NewStrangers(cfg.Limits, 64), asked: newReflections(),
+		strangers: reputation.NewStrangers(cfg.Limits, 64), asked: newReflections(), slots: in.slots,
 	}
 }
 
