@@ -153,6 +153,9 @@ func (p *play) where(line int) string { return fmt.Sprintf("%s.txtar:%d", p.s.Na
 // setHouse chooses our server by its setting, restarts it, or gives it commands.
 func (p *play) setHouse(ctx context.Context, s Section) error {
 	set := p.house.setting
+	if p.s.disturbs() {
+		set.play = p.s.Name + "-" + p.id
+	}
 	for n, l := range s.lines {
 		key, value, _ := strings.Cut(l, " ")
 		var err error

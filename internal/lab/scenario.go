@@ -22,6 +22,22 @@ type Scenario struct {
 	Sections []Section
 }
 
+// disturbs reports whether the scenario restarts its server or gives it another
+// policy: then nobody else may use that server, since scenarios are played side by side.
+func (s *Scenario) disturbs() bool {
+	for _, sec := range s.Sections {
+		if sec.Kind != "house" {
+			continue
+		}
+		for l := range strings.SplitSeq(sec.Text, "\n") {
+			if l == "restart" || strings.HasPrefix(l, "do policy.") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Section is one part of a scenario, played in its turn.
 type Section struct {
 	Kind string // "peer", "dialogue"…

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +21,7 @@ type oneJob struct {
 	job     store.Job
 	ran     []time.Duration // since the start
 	began   time.Time
-	broken  bool
+	broken  atomic.Bool
 }
 
 func (o *oneJob) AddJob(_ context.Context, j store.Job) error {
@@ -48,7 +49,7 @@ func (o *oneJob) EndJob(_ context.Context, _, _ int64, again time.Time, _ string
 }
 
 func (o *oneJob) ListHeld(context.Context, store.HeldFilter) ([]store.HeldMail, error) {
-	if o.broken {
+	if o.broken.Load() {
 		return nil, errors.New("broken")
 	}
 	return nil, nil
@@ -78,9 +79,9 @@ func TestRun(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- k.Run(ctx) }()
 		time.Sleep(2*daily + 10*time.Minute)
-		o.broken = true
+		o.broken.Store(true)
 		time.Sleep(daily + 90*time.Minute)
-		o.broken = false
+		o.broken.Store(false)
 		time.Sleep(daily)
 		stop()
 		if err := <-ended; err != nil {
