@@ -41,6 +41,25 @@ type Account struct {
 	Quota    int64 // octets, 0 is no limit
 	Disabled bool
 	Created  time.Time
+	// PasswordSet is when the password was given to it; the zero Time, which an older
+	// version of the store left, is read back as Created.
+	PasswordSet time.Time
+	// MessagesPerDay is how many messages it may submit in a day: 0 is what the policy
+	// says, NoLimit that it is not counted.
+	MessagesPerDay int
+}
+
+// NoLimit is the MessagesPerDay of an account that the policy's limit does not hold
+// for.
+const NoLimit = -1
+
+// PasswordEnds is when the password is too old to log in with, if passwords may be
+// maxAge old; the zero Time is never: it has none, or 0 lets them be of any age.
+func (a *Account) PasswordEnds(maxAge time.Duration) time.Time {
+	if maxAge <= 0 || a.Password == "" {
+		return time.Time{}
+	}
+	return a.PasswordSet.Add(maxAge)
 }
 
 // AddressKind says what an address leads to.

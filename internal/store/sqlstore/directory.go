@@ -37,8 +37,10 @@ func loadDirectory(t *tx) (*store.DirectoryView, error) {
 		return nil, err
 	}
 	v.Accounts, err = collect(t, func(r *rows, a *store.Account) error {
-		return r.scan(&a.ID, &a.Tenant, &a.Domain, &a.Login, &a.Name, &a.Password, &a.Role, &a.Quota, &a.Disabled, &a.Created)
-	}, "SELECT id, tenant, domain, login, name, password, role, quota, disabled, created FROM account ORDER BY login")
+		return r.scan(&a.ID, &a.Tenant, &a.Domain, &a.Login, &a.Name, &a.Password, &a.Role, &a.Quota, &a.Disabled, &a.Created, &a.PasswordSet, &a.MessagesPerDay)
+	}, `SELECT id, tenant, domain, login, name, password, role, quota, disabled, created,
+		CASE password_set WHEN 0 THEN created ELSE password_set END, messages_per_day
+		FROM account ORDER BY login`)
 	if err != nil {
 		return nil, err
 	}

@@ -99,8 +99,8 @@ func (d directoryTx) PutAccount(p *store.Account) error {
 		return d.newAccount(p)
 	}
 	n, err := d.t.exec(`UPDATE account SET tenant = $1, domain = $2, login = $3, name = $4, password = $5, role = $6, quota = $7,
-		disabled = $8, created = $9 WHERE id = $10`,
-		p.Tenant, p.Domain, p.Login, p.Name, p.Password, p.Role, p.Quota, p.Disabled, p.Created, p.ID)
+		disabled = $8, created = $9, password_set = $10, messages_per_day = $11 WHERE id = $12`,
+		p.Tenant, p.Domain, p.Login, p.Name, p.Password, p.Role, p.Quota, p.Disabled, p.Created, p.PasswordSet, p.MessagesPerDay, p.ID)
 	if err := missing(n, err, "account %s", p.Login); err != nil {
 		return err
 	}
@@ -128,9 +128,9 @@ func (d directoryTx) newAccount(p *store.Account) error {
 	if err != nil {
 		return err
 	}
-	n, err := d.t.exec(`INSERT INTO account (id, tenant, domain, login, name, password, role, quota, disabled, created)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		id, p.Tenant, p.Domain, p.Login, p.Name, p.Password, p.Role, p.Quota, p.Disabled, p.Created)
+	n, err := d.t.exec(`INSERT INTO account (id, tenant, domain, login, name, password, role, quota, disabled, created, password_set, messages_per_day)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		id, p.Tenant, p.Domain, p.Login, p.Name, p.Password, p.Role, p.Quota, p.Disabled, p.Created, p.PasswordSet, p.MessagesPerDay)
 	if err := taken(n, err, "account %s", p.Login); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -340,5 +341,36 @@ func TestClosed(t *testing.T) {
 	}
 	if err := s.Ping(t.Context()); !errors.Is(err, store.ErrTemporary) {
 		t.Errorf("a write: %v", err)
+	}
+}
+
+// The passwords of accounts that are older than the column of their age are as old as
+// the account.
+func TestPasswordsOfOlderAccounts(t *testing.T) {
+	dir := t.TempDir()
+	old := mainSchema()
+	old.steps = old.steps[:slices.IndexFunc(old.steps, func(st schemaStep) bool { return st.file == "main_0006.sql" })]
+	e, err := newSQLite(sqliteOptions{path: filepath.Join(dir, "posta.db"), synced: true, schema: old, clock: time.Now, wakes: newNotifier()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.write(t.Context(), func(t *tx) error {
+		if _, err := t.exec("INSERT INTO domain (id, tenant, name, created) VALUES (1, 0, 'example.org', 1000000)"); err != nil {
+			return err
+		}
+		_, err := t.exec(`INSERT INTO account (id, tenant, domain, login, name, password, role, quota, disabled, created)
+			VALUES (1, 0, 1, 'ana@example.org', '', 'x', 0, 0, 0, 2000000)`)
+		return err
+	})
+	if err != nil || e.close() != nil {
+		t.Fatal(err)
+	}
+	s := openTest(t, dir)
+	v, err := s.LoadDirectory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := v.Accounts[0]; a.Login != "ana@example.org" || !a.PasswordSet.Equal(a.Created) || a.Created.Unix() != 2 || a.MessagesPerDay != 0 {
+		t.Errorf("after the upgrade: %+v", a)
 	}
 }

@@ -27,7 +27,8 @@ func changeDirectory(t *testing.T, s store.Store, want error, f func(store.Direc
 
 func testDirectory(t *testing.T, a, b store.Store) {
 	d := store.Domain{Name: "example.org", Tenant: 3, Created: epoch}
-	ana := store.Account{Login: "ana@example.org", Name: "Ana", Password: "$argon2id$x", Role: store.Owner, Quota: 5 << 30, Created: epoch}
+	ana := store.Account{Login: "ana@example.org", Name: "Ana", Password: "$argon2id$x", Role: store.Owner, Quota: 5 << 30, Created: epoch,
+		PasswordSet: epoch.Add(time.Hour), MessagesPerDay: store.NoLimit}
 	before, err := a.DirectoryVersion(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +141,7 @@ func testDirectoryRandom(t *testing.T, a, b store.Store) {
 		switch rng.IntN(4) {
 		case 0, 1: // new or known
 			acc := store.Account{Domain: d.ID, Login: login, Quota: rng.Int64N(1000), Created: epoch.Add(time.Duration(i) * time.Second)}
+			acc.PasswordSet = acc.Created // what the zero Time is read back as
 			var want error
 			if exists {
 				want = store.ErrExists
@@ -151,6 +153,7 @@ func testDirectoryRandom(t *testing.T, a, b store.Store) {
 		case 2:
 			if exists {
 				have.Quota, have.Disabled, have.Name = rng.Int64N(1000), !have.Disabled, strings.Repeat("n", rng.IntN(5))
+				have.PasswordSet, have.MessagesPerDay = epoch.Add(time.Duration(i)*time.Minute), rng.IntN(500)-1
 				changeDirectory(t, s, nil, func(tx store.DirectoryTx) error { return tx.PutAccount(&have) })
 				model[login] = have
 			}
