@@ -14,7 +14,13 @@ const (
 	GreyPassed                        // one who came again
 	Reputation                        // counts of a sender domain and network
 	Correspondent                     // somebody our user wrote to
+	Allowance                         // what an account of ours sent in the last day
 )
+
+// FactKinds lists the kinds.
+func FactKinds() []FactKind {
+	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance}
+}
 
 // Bounds of one fact, in octets.
 const (

@@ -234,7 +234,7 @@ func (s *Store) ListFacts(ctx context.Context, kind store.FactKind, prefix, afte
 // SweepFacts implements store.Facts.
 func (s *Store) SweepFacts(ctx context.Context) (int, error) {
 	total := 0
-	for kind := store.GreyTriplet; kind <= store.Correspondent; kind++ {
+	for _, kind := range store.FactKinds() {
 		for {
 			var n int64
 			err := s.facts.write(ctx, func(t *tx) (err error) {
