@@ -20,12 +20,16 @@ import (
 
 	"posta/internal/directory"
 	"posta/internal/mailbox"
+	"posta/internal/store"
 )
 
 // Errors of Login.
 var (
 	// ErrRefused: address or password is wrong, or the account is disabled.
 	ErrRefused = errors.New("admit: login refused")
+	// ErrExpired: the password is right, and older than it may be. A wrong one is
+	// ErrRefused, whatever its account's age.
+	ErrExpired = errors.New("admit: the password is too old")
 	// ErrTryLater: it could not be found out now; never counted as a failure.
 	ErrTryLater = errors.New("admit: try again later")
 )
@@ -43,6 +47,8 @@ type Config struct {
 	Parallel int              // verifications at once; 0 means 2
 	Failure  time.Duration    // every failure is answered this long after it was asked, or a multiple of it; 0 means 1 s
 	Now      func() time.Time // nil means time.Now
+	// MaxAge is how old a password may be, asked at each login; nil, or 0, is any age.
+	MaxAge func() time.Duration
 }
 
 // Identity is who logged in.
@@ -74,6 +80,9 @@ func New(dir *directory.Directory, cfg Config) *Authenticator {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.MaxAge == nil {
+		cfg.MaxAge = func() time.Duration { return 0 }
+	}
 	a := &Authenticator{
 		dir: dir, cfg: cfg, turn: make(chan struct{}, cfg.Parallel),
 		dummy: HashPassword(RandomPassword()), known: map[[32]byte]time.Time{},
@@ -84,7 +93,8 @@ func New(dir *directory.Directory, cfg Config) *Authenticator {
 
 // Login verifies an address and a password that came from remote. It blocks
 // while others are verified, and on failure until the fixed time has passed. The
-// error is ErrRefused, ErrTryLater or the context's.
+// error is ErrRefused, ErrExpired, ErrTryLater or the context's; with ErrExpired the
+// Identity says whose password it is.
 func (a *Authenticator) Login(ctx context.Context, remote netip.Addr, login, password string) (Identity, error) {
 	began := a.cfg.Now()
 	id, err := a.check(ctx, login, password)
@@ -105,7 +115,7 @@ func (a *Authenticator) check(ctx context.Context, login, password string) (Iden
 	}
 	mac := a.mac(hash, password)
 	if usable && a.remembered(mac) {
-		return Identity{acc.ID, acc.Login}, nil
+		return a.right(acc)
 	}
 	select {
 	case a.turn <- struct{}{}:
@@ -118,7 +128,17 @@ func (a *Authenticator) check(ctx context.Context, login, password string) (Iden
 		return Identity{}, ErrRefused
 	}
 	a.store(mac)
-	return Identity{acc.ID, acc.Login}, nil
+	return a.right(acc)
+}
+
+// right answers a right password. Its age is asked last, so that nothing about an
+// account is told to who has not its password.
+func (a *Authenticator) right(acc *store.Account) (Identity, error) {
+	id := Identity{acc.ID, acc.Login}
+	if end := acc.PasswordEnds(a.cfg.MaxAge()); !end.IsZero() && !a.cfg.Now().Before(end) {
+		return id, ErrExpired
+	}
+	return id, nil
 }
 
 // mac binds a password to the hash it was verified against: a changed password

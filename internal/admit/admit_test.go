@@ -17,6 +17,7 @@ import (
 type oneAccount struct {
 	store.Directory
 	hash string
+	set  time.Time
 }
 
 func (o oneAccount) DirectoryVersion(context.Context) (int64, error) { return 1, nil }
@@ -25,7 +26,7 @@ func (o oneAccount) LoadDirectory(context.Context) (*store.DirectoryView, error)
 		Version: 1,
 		Domains: []store.Domain{{ID: 1, Name: "empresa.test"}},
 		Accounts: []store.Account{
-			{ID: 1, Domain: 1, Login: "ana@empresa.test", Password: o.hash},
+			{ID: 1, Domain: 1, Login: "ana@empresa.test", Password: o.hash, PasswordSet: o.set},
 			{ID: 2, Domain: 1, Login: "baja@empresa.test", Password: o.hash, Disabled: true},
 			{ID: 3, Domain: 1, Login: "sin@empresa.test"},
 		},
@@ -65,6 +66,47 @@ func TestLogin(t *testing.T) {
 				t.Errorf("%s: answered after %v, want the same 2 s for every failure", c.name, took)
 			}
 		}
+	})
+}
+
+// Thirty-one days with one password. When it is too old, only who has it is told so,
+// and whoever has not reads and waits as ever.
+func TestPasswordAge(t *testing.T) {
+	hash := HashPassword("correcta")
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		dir, err := directory.Open(t.Context(), oneAccount{hash: hash, set: began})
+		if err != nil {
+			t.Fatal(err)
+		}
+		maxAge := 30 * 24 * time.Hour
+		a := New(dir, Config{MaxAge: func() time.Duration { return maxAge }})
+		login := func(day float64, who, password string, want error) {
+			t.Helper()
+			time.Sleep(time.Until(began.Add(time.Duration(day * 24 * float64(time.Hour)))))
+			asked := time.Now()
+			id, err := a.Login(t.Context(), netip.Addr{}, who, password)
+			if !errors.Is(err, want) {
+				t.Errorf("day %v, %s: %v, want %v", day, who, err, want)
+			}
+			if took := time.Since(asked); want != nil && took != time.Second {
+				t.Errorf("day %v, %s: answered after %v, want the same second for every failure", day, who, took)
+			}
+			if known := want == nil || want == ErrExpired; known != (id.Login == "ana@empresa.test") {
+				t.Errorf("day %v, %s: %v tells %q", day, who, err, id.Login)
+			}
+		}
+		for day := range 30 {
+			login(float64(day), "ana@empresa.test", "correcta", nil)
+		}
+		login(29.999, "ana@empresa.test", "correcta", nil)
+		// From memory: it was verified two minutes ago.
+		login(30, "ana@empresa.test", "correcta", ErrExpired)
+		login(30.5, "ana@empresa.test", "otra", ErrRefused)
+		login(30.6, "nadie@empresa.test", "correcta", ErrRefused)
+		login(31, "ana@empresa.test", "correcta", ErrExpired)
+		maxAge = 0 // the policy is changed
+		login(31.1, "ana@empresa.test", "correcta", nil)
 	})
 }
 

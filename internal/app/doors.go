@@ -200,7 +200,7 @@ func (s *server) smtpServing(name string, l net.Listener, c smtpserver.Config) d
 func (s *server) imapDoor(name string, l net.Listener) door {
 	watch := s.train.Watch()
 	srv := &imapserver.Server{
-		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater}, Store: watch,
+		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater, imapserver.ErrExpired}, Store: watch,
 		Blobs: s.state.Blobs, Appender: appender{s.in, watch}, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log, Now: s.opt.Now,
 	}
 	if name == "imaps" {
@@ -211,7 +211,7 @@ func (s *server) imapDoor(name string, l net.Listener) door {
 
 func (s *server) pop3Door(name string, l net.Listener) door {
 	srv := &pop3server.Server{
-		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, pop3server.ErrRefused, pop3server.ErrTryLater},
+		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, pop3server.ErrRefused, pop3server.ErrTryLater, pop3server.ErrExpired},
 		Store: s.state.Store, Blobs: s.state.Blobs, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log,
 	}
 	if name == "pop3s" {
@@ -223,8 +223,8 @@ func (s *server) pop3Door(name string, l net.Listener) door {
 // logins gives a reading door the authenticator, with the door's own words for
 // what may go wrong.
 type logins struct {
-	a              *admit.Authenticator
-	refused, later error
+	a                       *admit.Authenticator
+	refused, later, expired error
 }
 
 // Authenticate implements the Authenticator of both doors.
@@ -235,6 +235,8 @@ func (l logins) Authenticate(ctx context.Context, remote netip.Addr, user, passw
 		return 0, l.refused
 	case errors.Is(err, admit.ErrTryLater):
 		return 0, l.later
+	case errors.Is(err, admit.ErrExpired):
+		return 0, l.expired
 	}
 	return id.Account, err
 }

@@ -61,6 +61,7 @@ const (
 	RateClient        ID = "rate.client"
 	RateSender        ID = "rate.sender"
 	RateRcpt          ID = "rate.recipient"
+	RateAccount       ID = "rate.account"
 	AccessDenied      ID = "access.denied"
 	AccessDiscard     ID = "access.discard"
 	AccessHeld        ID = "access.held"
@@ -101,6 +102,7 @@ const (
 	ReflectAutomatic  ID = "reflect.automatic"
 	AuthRequired      ID = "auth.required"
 	AuthFailed        ID = "auth.failed"
+	AuthExpired       ID = "auth.expired"
 	ConnNetwork       ID = "conn.network"
 	ConnTotal         ID = "conn.total"
 	ConnProxy         ID = "conn.proxy"
@@ -173,6 +175,7 @@ var catalogue = [...]Check{
 	{RateClient, 82, Medium, "RFC 2505 §2.8", "S83"},
 	{RateSender, 83, Medium, "RFC 2505 §2.8", "S84"},
 	{RateRcpt, 84, Medium, "RFC 2505 §2.8", "S83"},
+	{RateAccount, 108, Medium, "RFC 6409 §6.1", "S83 S84"},
 	{AccessDenied, 85, High, "RFC 5321 §7.9", "S70"},
 	{AccessDiscard, 86, Critical, "RFC 5321 §6.2", "S70"},
 	{AccessHeld, 104, Medium, "RFC 5321 §7.9", "S70"},
@@ -213,6 +216,7 @@ var catalogue = [...]Check{
 	{ReflectAutomatic, 107, Low, "RFC 3834 §2", "S42"},
 	{AuthRequired, 40, Critical, "RFC 6409 §4.3", "S66"},
 	{AuthFailed, 41, High, "RFC 4954 §6", "S76"},
+	{AuthExpired, 105, Medium, "RFC 5530 §3", "S79 S80"},
 	{ConnNetwork, 42, Medium, "RFC 5321 §4.5.4.2", "S83"},
 	{ConnTotal, 49, Medium, "RFC 5321 §4.5.4.2", "S83"},
 	{ConnProxy, 50, High, "PROXY protocol §2", "S82"},

@@ -16,11 +16,13 @@ import (
 var (
 	ErrRefused  = errors.New("imapserver: login refused")
 	ErrTryLater = errors.New("imapserver: login cannot be verified now")
+	ErrExpired  = errors.New("imapserver: the password is too old")
 )
 
 // Authenticator verifies a login. It blocks as long as it thinks right: failures
 // are delayed there, not here. Errors are ErrRefused, ErrTryLater (nothing is
-// wrong with the password as far as we know) or the context's.
+// wrong with the password as far as we know), ErrExpired (it is right, and must be
+// changed) or the context's.
 type Authenticator interface {
 	Authenticate(ctx context.Context, remote netip.Addr, user, password string) (mailbox.AccountID, error)
 }

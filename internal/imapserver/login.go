@@ -38,6 +38,11 @@ func (c *conn) enter(ctx context.Context, user, password string) error {
 			c.farewell = "too many failed logins"
 		}
 		return imap.No("AUTHENTICATIONFAILED", "address or password is wrong")
+	case errors.Is(err, ErrExpired): // RFC 5530 §3
+		if c.badLogins++; c.badLogins >= c.limits.FailedLogins {
+			c.farewell = "too many failed logins"
+		}
+		return imap.No("EXPIRED", "the password is too old; ask your administrator for a new one (posta account password) [auth.expired]")
 	case err != nil:
 		return err
 	}

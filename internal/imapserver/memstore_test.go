@@ -65,6 +65,9 @@ func (s *memory) Authenticate(_ context.Context, _ netip.Addr, user, password st
 	if user == "later@example.org" {
 		return 0, ErrTryLater
 	}
+	if user == "expired@example.org" && password == "old" {
+		return 0, ErrExpired
+	}
 	if id, ok := passwords[user+" "+password]; ok {
 		return id, nil
 	}

@@ -44,6 +44,7 @@ var enhanced = map[finding.ID][2]uint16{
 	finding.AuthRequired: {7, 0},
 	finding.AuthFailed:   {7, 8},
 	finding.ScanDown:     {3, 0},
+	finding.AuthExpired:  {7, 13},
 	finding.SystemBusy:   {3, 0},
 	finding.SystemFull:   {3, 1},
 }

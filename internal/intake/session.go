@@ -108,9 +108,19 @@ func (s *session) Authenticate(ctx context.Context, c *mail.Client, a sasl.Crede
 		return nil
 	case errors.Is(err, admit.ErrRefused):
 		return s.keepRefusal(trace.AtConnect, finding.Of(finding.AuthFailed, finding.Fail, ""), smtp.New(535, "5.7.8", "Address or password is wrong"))
+	case errors.Is(err, admit.ErrExpired):
+		return s.expired(id.Login)
 	}
 	r := smtp.New(454, "4.7.0", "Cannot verify passwords now, try again later")
 	return &r
+}
+
+// expired answers a password that is right and too old. RFC 5248 has X.7.13 for what is
+// told after a successful authentication and is permanent until the user speaks with
+// the administrator; 432 (RFC 4954 §6) would have the program change the mechanism.
+func (s *session) expired(login string) *smtp.Reply {
+	f := finding.Of(finding.AuthExpired, finding.Fail, login)
+	return s.keepRefusalOf(login, trace.AtConnect, f, smtp.New(525, "5.7.13", "The password is too old: ask your administrator for a new one"))
 }
 
 // Mail begins a transaction.

@@ -98,11 +98,24 @@ func (s *session) addDeciding(r *trace.Record) {
 // keepRefusal records a refusal before any envelope, and gives it the link to its
 // record.
 func (s *session) keepRefusal(stage trace.Stage, f finding.Finding, reply smtp.Reply) *smtp.Reply {
+	return s.keepRefusalOf("", stage, f, reply)
+}
+
+// keepRefusalOf is keepRefusal of somebody whose login is known though he was not let
+// in; "" is nobody.
+func (s *session) keepRefusalOf(login string, stage trace.Stage, f finding.Finding, reply smtp.Reply) *smtp.Reply {
 	e := &mail.Envelope{ID: mail.NewID(s.in.cfg.Now()), Client: *s.client}
+	e.Client.Login = login
 	r := s.baseRecord(e)
+	return s.keepUnlessMany(r, stage, f, reply)
+}
+
+// keepUnlessMany keeps a record that is one finding, or counts it where there are many
+// of its kind, and gives the reply the link to it.
+func (s *session) keepUnlessMany(r *trace.Record, stage trace.Stage, f finding.Finding, reply smtp.Reply) *smtp.Reply {
 	id := s.in.store.PlaceRefused(r.Refusal(s.client.IP, f.Check))
 	reply = reply.WithCheck(string(f.Check), s.in.cfg.WhyURL+id.String())
-	if id == e.ID { // else it was counted
+	if id == r.ID { // else it was counted
 		r.Stage, r.Reply = stage, reply.String()
 		r.Findings.Add(f)
 		s.in.store.KeepRefused(r.Encode())

@@ -55,6 +55,9 @@ func (s Sealers) Trusts(domain string) bool {
 
 const day = 24 * time.Hour
 
+// MaxAge is how old a password may be; 0 is any age.
+func (a Accounts) MaxAge() time.Duration { return time.Duration(a.PasswordDays) * day }
+
 // DigestAfter is when people are told of what waits.
 func (q Quarantine) DigestAfter() time.Duration { return orDefault(q.Digest, 3*day) }
 

@@ -16,10 +16,12 @@ import (
 var (
 	ErrRefused  = errors.New("pop3server: login refused")
 	ErrTryLater = errors.New("pop3server: login cannot be verified now")
+	ErrExpired  = errors.New("pop3server: the password is too old")
 )
 
 // Authenticator verifies a login. It blocks as long as it thinks right: failures
-// are delayed there, not here. Errors are ErrRefused, ErrTryLater or the context's.
+// are delayed there, not here. Errors are ErrRefused, ErrTryLater, ErrExpired (it
+// is right, and must be changed) or the context's.
 type Authenticator interface {
 	Authenticate(ctx context.Context, remote netip.Addr, user, password string) (mailbox.AccountID, error)
 }

@@ -140,6 +140,9 @@ func (c *conn) enter(ctx context.Context, user, password string) error {
 	case errors.Is(err, ErrRefused):
 		c.badLogins++
 		return refuse("AUTH", "address or password is wrong")
+	case errors.Is(err, ErrExpired): // RFC 3206 §4: AUTH is a problem with the user's credentials
+		c.badLogins++
+		return refuse("AUTH", "the password is too old; ask your administrator for a new one (posta account password) [auth.expired]")
 	case err != nil:
 		return err
 	}

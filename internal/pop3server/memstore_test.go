@@ -45,6 +45,8 @@ func (m *memory) Authenticate(_ context.Context, _ netip.Addr, user, password st
 		return 0, ErrTryLater
 	case user == "alice@example.org" && password == "a secret":
 		return 1, nil
+	case user == "expired@example.org" && password == "old":
+		return 0, ErrExpired
 	}
 	return 0, ErrRefused
 }
