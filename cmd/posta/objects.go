@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/store"
 )
 
 func (c *cli) domainCommand() *cobra.Command {
@@ -94,16 +97,77 @@ func (c *cli) accountCommand() *cobra.Command {
 			var out []command.Account
 			return c.list(cmd, "account.ls", struct{}{}, &out, "head.account", func() (rows [][]string) {
 				for _, a := range out {
-					state := ""
-					if a.Disabled {
-						state = c.lang.Say("word.disabled")
-					}
-					rows = append(rows, []string{a.Address, a.Name, a.Role, size(a.Used), quota(a.Quota), fmt.Sprint(a.Messages), strings.Join(a.Addresses, " "), state})
+					rows = append(rows, []string{a.Address, a.Name, a.Role, size(a.Used), quota(a.Quota), fmt.Sprint(a.Messages),
+						c.passwordAge(a), sentOf(a), strings.Join(a.Addresses, " "), c.accountState(a)})
 				}
 				return rows
 			})
 		}),
+		c.leaf("show ADDRESS", "account.show", 1, false, func(cmd *cobra.Command, args []string) error {
+			var a command.Account
+			if err := c.do(cmd.Context(), "account.show", command.Name{Name: args[0]}, &a); err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(a)
+			}
+			c.printAccount(a)
+			return nil
+		}),
 	)
+}
+
+// accountState is why nobody can log in, "" if one can.
+func (c *cli) accountState(a command.Account) string {
+	switch {
+	case a.Disabled:
+		return c.lang.Say("word.disabled")
+	case a.Standing != nil && a.Expired:
+		return c.lang.Say("word.expired")
+	}
+	return ""
+}
+
+// passwordAge is how old the password is, in days, and how old it may be.
+func (c *cli) passwordAge(a command.Account) string {
+	if a.Standing == nil || a.PasswordSet.IsZero() {
+		return "-"
+	}
+	out := days(time.Since(a.PasswordSet))
+	if !a.PasswordEnds.IsZero() {
+		out += "/" + days(a.PasswordEnds.Sub(a.PasswordSet))
+	}
+	return out
+}
+
+// sentOf is how many messages went in the last day, and how many may.
+func sentOf(a command.Account) string {
+	if a.Standing == nil || a.Limit == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", a.Sent, a.Limit)
+}
+
+// printAccount says all of an account, a line for each thing.
+func (c *cli) printAccount(a command.Account) {
+	rows := [][2]string{
+		{"address", a.Address}, {"also", strings.Join(a.Addresses, " ")}, {"name", a.Name}, {"role", a.Role},
+		{"used", size(a.Used)}, {"quota", quota(a.Quota)}, {"messages", fmt.Sprint(a.Messages)}, {"sent", sentOf(a)}, {"state", c.accountState(a)},
+	}
+	if s := a.Standing; s != nil {
+		rows = append(rows, [2]string{"password", c.passwordAge(a)})
+		if !s.PasswordSet.IsZero() {
+			rows = append(rows, [2]string{"set", s.PasswordSet.UTC().Format(time.RFC3339)})
+		}
+		if !s.PasswordEnds.IsZero() {
+			rows = append(rows, [2]string{"ends", s.PasswordEnds.UTC().Format(time.RFC3339)})
+		}
+	}
+	for _, r := range rows {
+		if r[1] != "" {
+			fmt.Fprintf(c.out, "%s: %s\n", c.lang.Say("account."+r[0]), printable(r[1]))
+		}
+	}
 }
 
 func (c *cli) accountAdd() *cobra.Command {
@@ -156,7 +220,7 @@ func (c *cli) accountPassword() *cobra.Command {
 }
 
 func (c *cli) accountSet() *cobra.Command {
-	var name, role, quotaText string
+	var name, role, quotaText, messages string
 	var disabled bool
 	cmd := c.leaf("set ADDRESS", "account.set", 1, false, func(cmd *cobra.Command, args []string) error {
 		e := command.Edit{Address: args[0]}
@@ -177,13 +241,36 @@ func (c *cli) accountSet() *cobra.Command {
 			}
 			e.Quota = &q
 		}
+		if f.Changed("messages-per-day") {
+			n, err := c.parseMessages(messages)
+			if err != nil {
+				return err
+			}
+			e.MessagesPerDay = &n
+		}
 		return c.change(cmd, "account.set", e, "done.account.set", args[0])
 	})
 	cmd.Flags().StringVar(&name, "name", "", c.lang.Say("flag.account.name"))
 	cmd.Flags().StringVar(&role, "role", "", c.lang.Say("flag.account.role"))
 	cmd.Flags().StringVar(&quotaText, "quota", "", c.lang.Say("flag.account.quota"))
+	cmd.Flags().StringVar(&messages, "messages-per-day", "", c.lang.Say("flag.account.messages"))
 	cmd.Flags().BoolVar(&disabled, "disabled", false, c.lang.Say("flag.account.disabled"))
 	return cmd
+}
+
+// parseMessages reads a number, "none" or "policy".
+func (c *cli) parseMessages(s string) (int, error) {
+	switch s {
+	case "none":
+		return store.NoLimit, nil
+	case "policy":
+		return 0, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%w: %s", errUsage, c.lang.Say("error.account.messages.flag", s))
+	}
+	return n, nil
 }
 
 func parseQuota(s string) (int64, error) {

@@ -151,6 +151,9 @@ func (c *cli) changePolicy(cmd *cobra.Command, name string, args any) error {
 		fmt.Fprintln(c.out, printable(l))
 	}
 	c.say("done.policy", out.Level, out.Own)
+	if out.Expired > 0 {
+		c.say("done.policy.expired", out.Expired)
+	}
 	return nil
 }
 

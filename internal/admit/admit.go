@@ -135,7 +135,7 @@ func (a *Authenticator) check(ctx context.Context, login, password string) (Iden
 // account is told to who has not its password.
 func (a *Authenticator) right(acc *store.Account) (Identity, error) {
 	id := Identity{acc.ID, acc.Login}
-	if end := acc.PasswordEnds(a.cfg.MaxAge()); !end.IsZero() && !a.cfg.Now().Before(end) {
+	if acc.Expired(a.cfg.MaxAge(), a.cfg.Now()) {
 		return id, ErrExpired
 	}
 	return id, nil

@@ -26,6 +26,7 @@ import (
 	"posta/internal/quarantine"
 	"posta/internal/queue"
 	"posta/internal/relay"
+	"posta/internal/remind"
 	"posta/internal/resolver"
 	"posta/internal/scan"
 	"posta/internal/train"
@@ -95,6 +96,7 @@ type server struct {
 	queue    *queue.Queue
 	keeper   *quarantine.Keeper
 	train    *train.Trainer
+	remind   *remind.Reminder
 	relay    *relay.Relay
 	reg      *prometheus.Registry
 	trust    []netip.Prefix
@@ -198,7 +200,10 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 	if s.dns, err = s.newResolver(); err != nil {
 		return err
 	}
-	s.login = admit.New(s.state.Directory, admit.Config{Failure: s.opt.LoginFailure, Now: s.opt.Now})
+	s.login = admit.New(s.state.Directory, admit.Config{
+		Failure: s.opt.LoginFailure, Now: s.opt.Now, MaxAge: func() time.Duration { return s.accountPolicy().MaxAge() },
+	})
+	s.remind = s.newReminder()
 	if s.scanners, err = s.newScanners(); err != nil {
 		return err
 	}
@@ -304,6 +309,7 @@ func (s *server) run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.keeper.Run(ctx) })
 	g.Go(func() error { return s.train.Run(ctx) })
+	g.Go(func() error { return s.remind.Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()

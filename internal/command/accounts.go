@@ -4,10 +4,13 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"posta/internal/addr"
 	"posta/internal/admit"
+	"posta/internal/allowance"
+	"posta/internal/policy"
 	"posta/internal/store"
 )
 
@@ -21,6 +24,19 @@ type Account struct {
 	Messages  int64    `json:"messages"`
 	Disabled  bool     `json:"disabled,omitempty"`
 	Addresses []string `json:"addresses,omitempty"` // further ones
+	// MessagesPerDay is its own limit: 0 is what the policy says, -1 none.
+	MessagesPerDay int `json:"messages_per_day,omitempty"`
+
+	*Standing // when it is listed
+}
+
+// Standing is how an account stands now.
+type Standing struct {
+	PasswordSet  time.Time `json:"password_set,omitzero"`  // zero: it has none
+	PasswordEnds time.Time `json:"password_ends,omitzero"` // zero: never
+	Expired      bool      `json:"expired,omitempty"`      // nobody can log in with it any more
+	Sent         int       `json:"sent,omitempty"`         // messages in the last day, if they are counted
+	Limit        int       `json:"limit,omitempty"`        // of them; 0 is none
 }
 
 // NewAccount is the argument of account.add; Password "" makes a random one.
@@ -51,7 +67,12 @@ type Edit struct {
 	Quota    *int64  `json:"quota,omitempty"`
 	Disabled *bool   `json:"disabled,omitempty"`
 	Role     *string `json:"role,omitempty"`
+	// MessagesPerDay: 0 takes what the policy says, -1 is no limit.
+	MessagesPerDay *int `json:"messages_per_day,omitempty"`
 }
+
+// maxMessages bounds a limit of messages a day.
+const maxMessages = 10_000_000
 
 var roleNames = []string{"user", "helpdesk", "domain-admin", "owner"}
 
@@ -96,6 +117,7 @@ var accountCommands = []Command{
 	run("account.set", store.Owner, editAccount),
 	run("account.remove", store.Owner, removeAccount),
 	run("account.ls", store.Helpdesk, listAccounts),
+	run("account.show", store.Helpdesk, showAccount),
 }
 
 func addAccount(ctx context.Context, h *House, p Principal, a NewAccount) (any, error) {
@@ -132,6 +154,7 @@ func addAccount(ctx context.Context, h *House, p Principal, a NewAccount) (any, 
 			Domain: d.ID, Tenant: d.Tenant, Login: ad.String(), Name: a.Name, Password: hash, Role: role,
 			Quota: a.Quota, Created: h.now(),
 		}
+		acc.PasswordSet = acc.Created
 		if err := tx.PutAccount(acc); err != nil {
 			return nil, nil, err
 		}
@@ -152,7 +175,7 @@ func setPassword(ctx context.Context, h *House, p Principal, a Password) (any, e
 		if err != nil {
 			return nil, nil, err
 		}
-		acc.Password = hash
+		acc.Password, acc.PasswordSet = hash, h.now()
 		return nil, map[string]string{"password": "changed"}, tx.PutAccount(acc)
 	})
 	return Made{login, made}, err
@@ -181,6 +204,11 @@ func editAccount(ctx context.Context, h *House, p Principal, e Edit) (any, error
 		if e.Role != nil {
 			if acc.Role, err = parseRole(*e.Role); err != nil {
 				return nil, nil, err
+			}
+		}
+		if e.MessagesPerDay != nil {
+			if acc.MessagesPerDay = *e.MessagesPerDay; acc.MessagesPerDay < store.NoLimit || acc.MessagesPerDay > maxMessages {
+				return nil, nil, fail(ErrUsage, "error.account.messages", acc.MessagesPerDay, maxMessages)
 			}
 		}
 		out = show(v, acc)
@@ -215,19 +243,68 @@ func listAccounts(ctx context.Context, h *House, _ Principal, a struct {
 	if err != nil {
 		return nil, err
 	}
-	out := []Account{}
+	var of []*store.Account
 	for i := range v.Accounts {
 		acc := &v.Accounts[i]
-		if a.Domain != "" && !strings.HasSuffix(acc.Login, "@"+strings.ToLower(a.Domain)) {
-			continue
+		if a.Domain == "" || strings.HasSuffix(acc.Login, "@"+strings.ToLower(a.Domain)) {
+			of = append(of, acc)
 		}
+	}
+	out, err := h.standing(ctx, v, of)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(a, b Account) int { return strings.Compare(a.Address, b.Address) })
+	return out, nil
+}
+
+func showAccount(ctx context.Context, h *House, _ Principal, a Name) (any, error) {
+	v, err := h.Store.LoadDirectory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	acc, err := needAccount(v, strings.ToLower(a.Name))
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.standing(ctx, v, []*store.Account{acc})
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// standing shows accounts with what changes by itself: room, the password's age, what
+// they sent. A policy that cannot be read says nothing of them.
+func (h *House) standing(ctx context.Context, v *store.DirectoryView, of []*store.Account) ([]Account, error) {
+	var p policy.Accounts
+	if now, err := h.policies().Of(v.Settings[policy.Setting]); err == nil {
+		p = now.Accounts
+	}
+	ids := make([]int64, len(of))
+	for i, acc := range of {
+		ids[i] = int64(acc.ID)
+	}
+	sent, err := allowance.New(h.Store, h.now).Sent(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Account, len(of))
+	for i, acc := range of {
 		s := show(v, acc)
 		if s.Used, s.Messages, _, err = h.Store.Usage(ctx, acc.ID); err != nil {
 			return nil, err
 		}
-		out = append(out, s)
+		s.Standing = &Standing{PasswordEnds: acc.PasswordEnds(p.MaxAge()), Limit: allowance.Limit(acc.MessagesPerDay, p.MessagesPerDay)}
+		if acc.Password != "" {
+			s.PasswordSet = acc.PasswordSet
+		}
+		s.Expired = acc.Expired(p.MaxAge(), h.now())
+		if s.Limit > 0 {
+			s.Sent = sent[i]
+		}
+		out[i] = s
 	}
-	slices.SortFunc(out, func(a, b Account) int { return strings.Compare(a.Address, b.Address) })
 	return out, nil
 }
 
@@ -251,7 +328,7 @@ func findAddress(v *store.DirectoryView, d store.DomainID, local string) *store.
 
 // show is an account without its secret.
 func show(v *store.DirectoryView, acc *store.Account) Account {
-	out := Account{Address: acc.Login, Name: acc.Name, Role: roleNames[acc.Role], Quota: acc.Quota, Disabled: acc.Disabled}
+	out := Account{Address: acc.Login, Name: acc.Name, Role: roleNames[acc.Role], Quota: acc.Quota, Disabled: acc.Disabled, MessagesPerDay: acc.MessagesPerDay}
 	for _, e := range v.Addresses {
 		if e.Kind != store.ToAccount || e.Account != acc.ID {
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"posta/internal/finding"
 	"posta/internal/mail"
@@ -48,6 +49,9 @@ type PolicyChanged struct {
 	Level string   `json:"level"`
 	Own   int      `json:"own"` // steps that differ from the level's
 	Diff  []string `json:"diff"`
+	// Expired counts the accounts that cannot log in any more until their password is
+	// changed, and could before.
+	Expired int `json:"expired,omitempty"`
 }
 
 var policyCommands = []Command{
@@ -152,9 +156,21 @@ func (h *House) changePolicy(ctx context.Context, p Principal, cmd string, next 
 		}
 		before, after := old.String(), changed.String()
 		out = PolicyChanged{Level: changed.Level.String(), Own: len(changed.Steps), Diff: diffLines(before, after)}
+		out.Expired = max(0, h.locked(v, changed.Accounts.MaxAge())-h.locked(v, old.Accounts.MaxAge()))
 		return before, after, tx.PutSetting(policy.Setting, after)
 	})
 	return out, err
+}
+
+// locked counts the accounts whose password is too old, if it may be so old.
+func (h *House) locked(v *store.DirectoryView, maxAge time.Duration) (n int) {
+	now := h.now()
+	for i := range v.Accounts {
+		if a := &v.Accounts[i]; !a.Disabled && a.Expired(maxAge, now) {
+			n++
+		}
+	}
+	return n
 }
 
 // diffLines lists the lines that went ("-") and came ("+"); a policy's lines are in

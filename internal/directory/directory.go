@@ -7,6 +7,8 @@ package directory
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -124,6 +126,9 @@ func (v *View) Domains() []string {
 
 // Account finds an account by id; nil if there is none.
 func (v *View) Account(id mailbox.AccountID) *store.Account { return v.accounts[id] }
+
+// Accounts walks through all accounts, in no order.
+func (v *View) Accounts() iter.Seq[*store.Account] { return maps.Values(v.accounts) }
 
 // ByLogin finds an account by the address it logs in with, any of its addresses;
 // nil if there is none.

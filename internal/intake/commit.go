@@ -28,7 +28,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	defer func() { in.counts.timed(began, in.cfg.Now()) }()
 	f, err := k.read(ctx)
 	if errors.Is(err, errHeader) {
-		return k.answer(k.headerRefused())
+		return k.answer(k.headerRefused(ctx))
 	}
 	if err != nil {
 		in.cfg.Log.ErrorContext(ctx, "message not read back", "id", e.ID.String(), "err", err)
@@ -63,7 +63,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 		return k.reflect(ctx, f, sum, asked, rec)
 	}
 	replies := k.keep(ctx, f, sum, verdicts, rec)
-	k.s.endTransaction()
+	k.s.endTransaction(ctx)
 	return replies
 }
 
@@ -138,6 +138,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	in.counts.Accepted.Add(1)
 	in.counts.Octets.Add(k.received)
 	k.s.last = &accepted{e.ID, keys}
+	k.tx.taken = time.Time{} // it stays taken
 	return k.answers(done, verdicts, repeated)
 }
 

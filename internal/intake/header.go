@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -169,7 +170,7 @@ func orNone(s string) string {
 
 // headerRefused answers for a message whose header is above maxHeader: nobody has
 // read it, so nothing else is known of it.
-func (k *sink) headerRefused() smtp.Reply {
+func (k *sink) headerRefused(ctx context.Context) smtp.Reply {
 	s := k.s
 	r := *s.refusal(k.env, k.env.Recipients[0].Address, finding.MessageSize, 552, "", "The header is larger than 1 MiB")
 	s.in.counts.refused(r.Check)
@@ -177,7 +178,7 @@ func (k *sink) headerRefused() smtp.Reply {
 		k.tx.refused = append(k.tx.refused, trace.Recipient{Address: to.Address.String(), Action: mail.Reject.String(), Check: r.Check, Reply: r.String()})
 	}
 	s.keepTransaction(trace.AtData, k.tx, r.String())
-	s.endTransaction()
+	s.endTransaction(ctx)
 	return r
 }
 

@@ -4,12 +4,12 @@
 // reads 250.
 //
 // One Intake serves every SMTP door. The files follow the way: session.go
-// (connection and envelope), judge.go (the list of what runs, and when),
-// message.go (after the dot), prefix.go (the header fields that we add),
-// scan.go (milters and other scanners), commit.go (the accept transaction). What
-// connection and envelope show is read in judgeconn.go, envelope.go and lists.go; who a
-// stranger is to us, and what is remembered of it, in classes.go, strangers.go, grey.go,
-// regard.go and written.go.
+// (connection and envelope), allowance.go (how much our own may send), judge.go (the
+// list of what runs, and when), message.go (after the dot), prefix.go (the header fields
+// that we add), scan.go (milters and other scanners), commit.go (the accept
+// transaction). What connection and envelope show is read in judgeconn.go, envelope.go
+// and lists.go; who a stranger is to us, and what is remembered of it, in classes.go,
+// strangers.go, grey.go, regard.go and written.go.
 package intake
 
 import (
@@ -20,6 +20,7 @@ import (
 
 	"posta/internal/access"
 	"posta/internal/admit"
+	"posta/internal/allowance"
 	"posta/internal/blob"
 	"posta/internal/directory"
 	"posta/internal/dkim"
@@ -61,8 +62,13 @@ type Config struct {
 	Memory *reputation.Memory
 	// Learner says what was learned of such mail; nil: nothing was.
 	Learner Learner
-	Now     func() time.Time // nil means time.Now
-	Log     *slog.Logger     // nil discards
+	// Sent counts what our accounts submit in a day; nil counts nothing.
+	Sent *allowance.Counter
+	// NearLimit is told of an account that has used most of its day, once a day; nil
+	// tells nobody. It may block as long as a commit does.
+	NearLimit func(ctx context.Context, account AccountID, a allowance.Answer)
+	Now       func() time.Time // nil means time.Now
+	Log       *slog.Logger     // nil discards
 }
 
 // Intake implements smtpserver.Backend.

@@ -50,6 +50,7 @@ type transaction struct {
 	spread   int     // octets that its targets take in the accept record, see maxSpread
 	placed   mail.ID // under which its refusals are found; zero: nothing was refused yet
 	reserved []reservation
+	taken    time.Time // when it was taken from its account's day; zero: it was not, or it is accepted
 
 	regard     regard            // what speaks for the sender, or against it
 	notes      []finding.Fact    // for the trace: what fails no check
@@ -124,7 +125,7 @@ func (s *session) expired(login string) *smtp.Reply {
 }
 
 // Mail begins a transaction.
-func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
+func (s *session) Mail(ctx context.Context, e *mail.Envelope) *smtp.Reply {
 	if e.ID.IsZero() {
 		e.ID = mail.NewID(s.in.cfg.Now())
 	}
@@ -134,6 +135,9 @@ func (s *session) Mail(_ context.Context, e *mail.Envelope) *smtp.Reply {
 	s.tx = tx
 	if e.Client.Door == mail.Submission {
 		if r := s.maySend(e); r != nil {
+			return r
+		}
+		if r := s.takeOne(ctx, e); r != nil {
 			return r
 		}
 	}
@@ -348,18 +352,19 @@ func (s *session) Reset(ctx context.Context) {
 			s.keepTransaction(trace.AtRcpt, tx, last.Reply)
 			s.rememberRefused(tx)
 		}
-		s.endTransaction()
+		s.endTransaction(ctx)
 	}
 }
 
 // endTransaction gives back what the transaction held.
-func (s *session) endTransaction() {
+func (s *session) endTransaction(ctx context.Context) {
 	if s.tx == nil {
 		return
 	}
 	for _, r := range s.tx.reserved {
 		s.in.quota.give(r.account, r.octets)
 	}
+	s.giveBack(ctx)
 	s.tx.judge.end()
 	s.tx = nil
 }

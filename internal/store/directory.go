@@ -62,6 +62,12 @@ func (a *Account) PasswordEnds(maxAge time.Duration) time.Time {
 	return a.PasswordSet.Add(maxAge)
 }
 
+// Expired reports whether its password is too old to log in with.
+func (a *Account) Expired(maxAge time.Duration, now time.Time) bool {
+	end := a.PasswordEnds(maxAge)
+	return !end.IsZero() && !now.Before(end)
+}
+
 // AddressKind says what an address leads to.
 type AddressKind uint8
 

@@ -1,0 +1,169 @@
+// Package remind writes to our own people what they must know of their accounts: that
+// a password will soon be too old to log in with (S79), that most of a day's messages
+// are sent (S84).
+//
+// Both are jobs, so that one node of many writes, and a restart forgets nothing. A
+// letter's id follows from what it says, so it is filed once, whatever died in between.
+package remind
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"posta/internal/addr"
+	"posta/internal/directory"
+	"posta/internal/mail"
+	"posta/internal/policy"
+	"posta/internal/store"
+	"posta/internal/words"
+)
+
+// The kinds of jobs that are done here.
+const (
+	passwordKind  = "remind.password"  // one, over and over, while passwords grow old
+	allowanceKind = "remind.allowance" // one for each account that nears its limit
+)
+
+const lease = time.Minute // of one job; prolonged while it goes on
+
+// Letter is what is to be filed.
+type Letter struct {
+	ID      mail.ID
+	To      addr.Address
+	Message []byte // with CRLF
+	UTF8    bool   // it needs SMTPUTF8
+}
+
+// Config of a Reminder. All but the last four are required.
+type Config struct {
+	Store     store.Jobs
+	Directory *directory.Directory
+	Policy    func() policy.Accounts // what holds now
+	// Deposit files a letter, durably; store.ErrExists if one of its id was before.
+	Deposit  func(ctx context.Context, l Letter) error
+	Hostname string
+	Node     string // name of this node, for leases
+
+	Language words.Lang       // of the letters; "" is English
+	Poll     time.Duration    // looks for work; 0 means 15 s
+	Now      func() time.Time // nil means time.Now
+	Log      *slog.Logger     // nil discards
+}
+
+// Reminder does the jobs. Run is called once.
+type Reminder struct {
+	cfg     Config
+	planned bool // there is a job for the passwords
+}
+
+// New makes a Reminder; Run starts it.
+func New(cfg Config) *Reminder {
+	cfg.Poll = cmp.Or(cfg.Poll, 15*time.Second)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Reminder{cfg: cfg}
+}
+
+func kinds() []string { return []string{passwordKind, allowanceKind} }
+
+// Run works until ctx ends. It returns nil.
+func (r *Reminder) Run(ctx context.Context) error {
+	tick := time.NewTicker(r.cfg.Poll)
+	defer tick.Stop()
+	for {
+		r.plan(ctx)
+		for ctx.Err() == nil && r.turn(ctx) {
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// plan makes sure that there is a job for the passwords while they grow old.
+func (r *Reminder) plan(ctx context.Context) {
+	if r.cfg.Policy().PasswordDays <= 0 {
+		r.planned = false
+		return
+	}
+	if r.planned {
+		return
+	}
+	err := r.cfg.Store.AddJob(ctx, store.Job{Key: passwordKind, Kind: passwordKind})
+	if r.planned = err == nil || errors.Is(err, store.ErrExists); !r.planned && ctx.Err() == nil {
+		r.cfg.Log.WarnContext(ctx, "reminders not planned", "err", err)
+	}
+}
+
+// turn does one job that is due; false if there is none.
+func (r *Reminder) turn(ctx context.Context) bool {
+	next, err := r.cfg.Store.NextJob(ctx, kinds()) // a claim would write
+	if err == nil && (next.IsZero() || next.After(r.cfg.Now())) {
+		return false
+	}
+	var j store.Job
+	if err == nil {
+		j, err = r.cfg.Store.ClaimJob(ctx, r.cfg.Node, kinds(), lease)
+	}
+	if err != nil {
+		if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
+			r.cfg.Log.WarnContext(ctx, "reminders not read", "err", err)
+		}
+		return false
+	}
+	r.do(ctx, &j)
+	return true
+}
+
+// do does a job and ends it, or puts it off when the store cannot take a letter now.
+func (r *Reminder) do(ctx context.Context, j *store.Job) {
+	var again time.Time
+	var err error
+	switch j.Kind {
+	case passwordKind:
+		again, err = r.passwords(ctx, j)
+	case allowanceKind:
+		err = r.allowance(ctx, j)
+	}
+	last := ""
+	if err != nil {
+		last, again = err.Error(), r.cfg.Now().Add(pauseAfter(j.Tries))
+		if ctx.Err() == nil {
+			r.cfg.Log.WarnContext(ctx, "reminder put off", "job", j.Key, "err", err)
+		}
+	}
+	ectx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := r.cfg.Store.EndJob(ectx, j.ID, j.Fence, again, last); err != nil {
+		r.cfg.Log.WarnContext(ctx, "reminder not ended; its lease runs out", "job", j.Key, "err", err)
+	}
+}
+
+// deposit files a letter, unless it was filed before. One that can never be filed, since
+// its account is gone by now, is not in the way of the others. An error is worth another
+// try.
+func (r *Reminder) deposit(ctx context.Context, l Letter) error {
+	err := r.cfg.Deposit(ctx, l)
+	switch {
+	case errors.Is(err, store.ErrExists):
+		return nil
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
+		r.cfg.Log.WarnContext(ctx, "reminder not filed", "to", l.To.String(), "err", err)
+		return nil
+	}
+	return err
+}
+
+// pauseAfter grows from half a minute to an hour.
+func pauseAfter(tries int) time.Duration {
+	return min(30*time.Second<<min(tries, 10), time.Hour)
+}
