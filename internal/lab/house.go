@@ -52,9 +52,9 @@ type setting struct {
 	level string // of policy
 	list  string // one more blocklist, "" for none
 	rate  int    // of recipients a minute that one sender may name; 0 is the default
-	// scanners that it asks, "NAME KIND FALLBACK" parted by commas, and whose play they
-	// are of: nobody shares them.
-	scanners, play string
+	scanners string // that it asks, "NAME KIND FALLBACK" parted by commas
+	// play is the one that has the server, and its scanners, to itself; "" shares it.
+	play string
 }
 
 // folder is where the server with a setting keeps its data, below the lab's.

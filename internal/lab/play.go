@@ -170,6 +170,10 @@ func (p *play) setHouse(ctx context.Context, s Section) error {
 				name, args, _ := strings.Cut(value, " ")
 				_, err = p.house.do(ctx, name, json.RawMessage(args))
 			}
+		case "aged":
+			if err = p.enter(ctx, set); err == nil {
+				err = p.agePassword(ctx, value)
+			}
 		default:
 			err = p.change(&set, key, value)
 		}
@@ -189,6 +193,8 @@ func (p *play) change(set *setting, key, value string) (err error) {
 		set.list = value
 	case "sender_rate":
 		set.rate, err = strconv.Atoi(value)
+	case "alone":
+		set.play = p.s.Name + "-" + p.id
 	case "scanner":
 		set.scanners, set.play = strings.TrimPrefix(set.scanners+","+value, ","), p.s.Name+"-"+p.id
 	default:

@@ -88,6 +88,8 @@ var kinds = map[string]kind{
 //	                   a scanner that it asks, and has to itself: milter, rspamd or
 //	                   clamav; defer or pass while that fails. Package scantest says
 //	                   what the scanner does
+//	alone              a server that no other scenario uses
+//	aged ana 31        the password of ana was set so many days ago
 //	restart            ends it and starts it again; not the lab's own
 //	do alias.add {"address": …}   a command, as the administrator gives it
 //	-- world --        what changes outside:
