@@ -127,31 +127,42 @@ func (n *node) takes(t testing.TB, to string) error {
 	return s.command(250, "RCPT TO:<%s>", to)
 }
 
-// submit gives a message of a user of ours to the node for somebody elsewhere.
+// submit gives a message of a user of ours to the node.
 func (n *node) submit(t testing.TB, user, to string, msg []byte) {
 	t.Helper()
+	if err := n.trySubmit(user, to, msg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// trySubmit is submit, of a message that may be refused.
+func (n *node) trySubmit(user, to string, msg []byte) error {
 	nc, err := tls.Dial("tcp", n.doors["submissions"], anyTLS())
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	c, err := smtp.NewClient(nc, "127.0.0.1")
 	if err != nil {
-		t.Fatal(err)
+		return errors.Join(err, nc.Close())
 	}
 	defer c.Close()
-	if err := errors.Join(c.Auth(smtp.PlainAuth("", user, password, "127.0.0.1")), c.Mail(user), c.Rcpt(to)); err != nil {
-		t.Fatal(err)
+	for _, step := range []func() error{
+		func() error { return c.Auth(smtp.PlainAuth("", user, password, "127.0.0.1")) },
+		func() error { return c.Mail(user) },
+		func() error { return c.Rcpt(to) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	w, err := c.Data()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if _, err := w.Write(msg); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := errors.Join(w.Close(), c.Quit()); err != nil {
-		t.Fatal(err)
-	}
+	return errors.Join(w.Close(), c.Quit())
 }
 
 // sender is a client that repeats, as every mail server does: one message until

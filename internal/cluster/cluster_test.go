@@ -33,6 +33,7 @@ func TestCluster(t *testing.T) {
 		{"OneMailbox", testOneMailbox},
 		{"OneOrderOfUIDs", testOneOrder},
 		{"OneDirectory", testOneDirectory},
+		{"OneAllowance", testOneAllowance},
 		{"OneQueue", testOneQueue},
 		{"Backup", testBackup},
 		{"ConnectionsCut", testConnectionsCut},

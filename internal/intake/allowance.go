@@ -50,9 +50,8 @@ func (s *session) dayUsed(e *mail.Envelope, login string, a allowance.Answer) *s
 	text := fmt.Sprintf("%d messages sent in a day, of %d that may be; the next one may go at %s", a.Sent, a.Limit, free)
 	f := finding.Of(finding.RateAccount, finding.Fail, login,
 		"sent", strconv.Itoa(a.Sent), "limit", strconv.Itoa(a.Limit), "free", free)
-	id := s.keepUnlessMany(s.baseRecord(e), trace.AtMail, f, "450 4.7.1 "+text)
 	s.in.counts.refused(string(finding.RateAccount))
-	return s.in.refusal(id, finding.RateAccount, 450, "<"+login+">", text)
+	return s.keepUnlessMany(s.baseRecord(e), trace.AtMail, f, smtp.New(450, "4.7.1", "<"+login+">: "+text))
 }
 
 // giveBack gives a message back that was taken and is not accepted, though the

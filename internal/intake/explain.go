@@ -60,6 +60,7 @@ func (silentStore) RecoverUnconfirmed(context.Context, time.Time) (int, error) {
 // asked as they are for real mail; what they remember of it is theirs.
 func (in *Intake) rehearse() *Intake {
 	cfg := in.cfg
+	cfg.Sent = nil // what is only explained is not sent
 	if cfg.Memory != nil {
 		cfg.Memory = cfg.Memory.Silent()
 	}

@@ -54,7 +54,7 @@ func (k *sink) reflects(verdicts []mail.Verdict) bool {
 
 // reflect answers the message, or says why not.
 func (k *sink) reflect(ctx context.Context, f *facts, sum [32]byte, asked mail.Action, rec *trace.Record) []smtp.Reply {
-	defer k.s.endTransaction()
+	defer k.s.endTransaction(ctx)
 	in, e := k.s.in, k.env
 	rec.To[0].Friend = true // no policy would refuse it: for the dry run
 	keys := confirmKeys(e, sum)

@@ -49,9 +49,9 @@ type User struct {
 // setting is how our server differs from the lab's own: scenarios with the same one
 // share a server.
 type setting struct {
-	level string // of policy
-	list  string // one more blocklist, "" for none
-	rate  int    // of recipients a minute that one sender may name; 0 is the default
+	level    string // of policy
+	list     string // one more blocklist, "" for none
+	rate     int    // of recipients a minute that one sender may name; 0 is the default
 	scanners string // that it asks, "NAME KIND FALLBACK" parted by commas
 	// play is the one that has the server, and its scanners, to itself; "" shares it.
 	play string
