@@ -59,7 +59,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 		}
 		return k.answer(*refusal)
 	}
-	if k.reflects(verdicts) && k.s.rehearsal == nil { // a rehearsal answers nobody
+	if k.reflects(verdicts) {
 		return k.reflect(ctx, f, sum, asked, rec)
 	}
 	replies := k.keep(ctx, f, sum, verdicts, rec)
