@@ -64,13 +64,13 @@ var refusals = []struct {
 // The page of several refusals, as a person sees it in a browser, in both
 // languages.
 func TestWhyInBrowser(t *testing.T) {
-	h, rec := handler(t, nil)
-	srv := httptest.NewServer(h)
-	defer srv.Close()
 	for _, r := range refusals {
 		for _, lang := range finding.Languages() {
 			t.Run(string(r.check)+" "+lang, func(t *testing.T) {
-				refuse(rec, r.check, r.evidence)
+				h, rec := handler(t, nil)
+				refuse(rec, r.check, r.evidence) // before anybody can ask for it
+				srv := httptest.NewServer(h)
+				defer srv.Close()
 				dom := browser(t, "--dump-dom", srv.URL+"/why/"+rec.ID.String()+"?lang="+lang)
 				text := textOf(dom)
 				x := finding.TextOf(r.check, lang)
@@ -93,15 +93,15 @@ func TestWhyInBrowser(t *testing.T) {
 // On a phone nothing reaches over the edge of the page, however long what was
 // seen is. POSTA_SCREENSHOTS names a folder that keeps the pictures.
 func TestWhyOnAPhone(t *testing.T) {
-	h, rec := handler(t, nil)
-	srv := httptest.NewServer(h)
-	defer srv.Close()
 	keep := os.Getenv("POSTA_SCREENSHOTS")
 	if keep == "" {
 		keep = t.TempDir()
 	}
 	for _, r := range refusals[:3] {
+		h, rec := handler(t, nil)
 		refuse(rec, r.check, r.evidence)
+		srv := httptest.NewServer(h)
+		defer srv.Close()
 		for _, lang := range finding.Languages() {
 			file := filepath.Join(keep, string(r.check)+"."+lang+".png")
 			browser(t, "--hide-scrollbars", "--window-size=500,1600", "--screenshot="+file, srv.URL+"/why/"+rec.ID.String()+"?lang="+lang)
