@@ -116,6 +116,13 @@ func (p *play) run(ctx context.Context) (err error) {
 	if err := p.mark(ctx); err != nil {
 		return err
 	}
+	if p.s.disturbs() {
+		set := p.house.setting
+		set.play = p.s.Name + "-" + p.id
+		if err := p.enter(ctx, set); err != nil {
+			return err
+		}
+	}
 	for _, s := range p.s.Sections {
 		s.Text = strings.ReplaceAll(s.Text, "{id}", p.id)
 		if err := kinds[s.Kind].play(p, ctx, s); err != nil {
@@ -153,9 +160,6 @@ func (p *play) where(line int) string { return fmt.Sprintf("%s.txtar:%d", p.s.Na
 // setHouse chooses our server by its setting, restarts it, or gives it commands.
 func (p *play) setHouse(ctx context.Context, s Section) error {
 	set := p.house.setting
-	if p.s.disturbs() {
-		set.play = p.s.Name + "-" + p.id
-	}
 	for n, l := range s.lines {
 		key, value, _ := strings.Cut(l, " ")
 		var err error

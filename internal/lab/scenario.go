@@ -22,10 +22,14 @@ type Scenario struct {
 	Sections []Section
 }
 
-// disturbs reports whether the scenario restarts its server or gives it another
-// policy: then nobody else may use that server, since scenarios are played side by side.
+// disturbs reports whether the scenario restarts its server, or gives it another policy
+// or access map: then nobody else may use that server, since scenarios are played side
+// by side.
 func (s *Scenario) disturbs() bool {
 	for _, sec := range s.Sections {
+		if sec.Kind == "access" {
+			return true
+		}
 		if sec.Kind != "house" {
 			continue
 		}
