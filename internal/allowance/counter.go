@@ -32,6 +32,25 @@ func New(facts Facts, now func() time.Time) *Counter {
 	return &Counter{facts, now}
 }
 
+// Silent is a counter that answers as c does and keeps nothing: for asking what a
+// message would meet.
+func (c *Counter) Silent() *Counter { return &Counter{silent{c.facts}, c.now} }
+
+// silent computes changes and keeps none.
+type silent struct{ Facts }
+
+func (s silent) ChangeFacts(ctx context.Context, kind store.FactKind, keys []string, f func(store.Fact) store.Fact) error {
+	facts, err := s.FactsOf(ctx, kind, keys...)
+	if err != nil {
+		return err
+	}
+	for i, k := range keys {
+		facts[i].Key = k
+		f(facts[i])
+	}
+	return nil
+}
+
 // Limit is the limit that holds for an account: its own, or the policy's. 0 is none:
 // such an account is not counted.
 func Limit(own, policy int) int {

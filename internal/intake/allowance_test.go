@@ -11,6 +11,7 @@ import (
 
 	"posta/internal/admit"
 	"posta/internal/allowance"
+	"posta/internal/command"
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/policy"
@@ -216,6 +217,27 @@ func TestOwnLimit(t *testing.T) {
 		if err != nil || went != c.went || sent[0] != c.counted {
 			t.Errorf("policy %d, own %d: %d went and %d are counted, want %d and %d (%v)", c.policy, c.own, went, sent[0], c.went, c.counted, err)
 		}
+	}
+}
+
+// Who asks what would happen takes nothing from the day, and is told when it is used up.
+func TestExplainTakesNothing(t *testing.T) {
+	h, warned := counting(t, 1)
+	q := command.Question{IP: "198.51.100.9", HELO: "pc", Login: "ana@empresa.test", From: "ana@empresa.test", To: []string{"luis@empresa.test"}}
+	for range 3 {
+		out, err := h.Explain(t.Context(), q)
+		if err != nil || out.MailReply != "" {
+			t.Fatalf("%+v, %v", out, err)
+		}
+	}
+	sent, err := h.cfg.Sent.Sent(t.Context(), int64(h.ids["ana"]))
+	if err != nil || sent[0] != 0 || len(*warned) != 0 {
+		t.Errorf("%d are counted and %v warned after asking, %v", sent[0], *warned, err)
+	}
+	h.talk(h.submitter("ana"), "ana@empresa.test", []string{"luis@empresa.test"}, fmt.Sprintf(ours, 1))
+	out, err := h.Explain(t.Context(), q)
+	if err != nil || !strings.Contains(out.MailReply, "[rate.account]") {
+		t.Errorf("%+v, %v", out, err)
 	}
 }
 

@@ -60,9 +60,11 @@ func (silentStore) RecoverUnconfirmed(context.Context, time.Time) (int, error) {
 // asked as they are for real mail; what they remember of it is theirs.
 func (in *Intake) rehearse() *Intake {
 	cfg := in.cfg
-	cfg.Sent = nil // what is only explained is not sent
 	if cfg.Memory != nil {
 		cfg.Memory = cfg.Memory.Silent()
+	}
+	if cfg.Sent != nil {
+		cfg.Sent, cfg.NearLimit = cfg.Sent.Silent(), nil
 	}
 	return &Intake{
 		cfg: cfg, dir: in.dir, store: silentStore{in.store}, blobs: in.blobs, dns: in.dns, login: in.login,
