@@ -49,11 +49,16 @@ var began = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 // goroutines that tick: in a bubble a month of them takes minutes.
 func (h *house) now() time.Time { return *h.clock.Load() }
 
-// pass lets time go by, in which the keeper looks every hour.
+// pass lets time go by, in which the keeper looks every hour, or in weeks that pass
+// twice a day.
 func (h *house) pass(d time.Duration) {
 	h.t.Helper()
+	step := time.Hour
+	if d > 7*day {
+		step = 12 * time.Hour
+	}
 	for end := h.now().Add(d); h.now().Before(end); {
-		next := h.now().Add(min(time.Hour, end.Sub(h.now())))
+		next := h.now().Add(min(step, end.Sub(h.now())))
 		h.clock.Store(&next)
 		if err := h.kept.Turn(h.t.Context()); err != nil && !h.fails {
 			h.t.Fatal(err)
@@ -131,6 +136,12 @@ func (h *house) keep(lang words.Lang) {
 // hold keeps a letter from a recipient.
 func (h *house) hold(to, subject, check string, review bool) {
 	h.t.Helper()
+	h.holdTimes(1, to, subject, check, review)
+}
+
+// holdTimes does it so many times, in one accept.
+func (h *house) holdTimes(n int, to, subject, check string, review bool) {
+	h.t.Helper()
 	text := "Subject: " + subject + "\r\n\r\nhola\r\n"
 	now := h.now()
 	id := blob.NewID(now)
@@ -140,10 +151,12 @@ func (h *house) hold(to, subject, check string, review bool) {
 	}
 	a := &store.Accept{ID: mail.NewID(now), Blob: store.NewBlob{ID: id, At: at[0], Size: int64(len(text))}}
 	a.Trace = &store.TraceRecord{ID: a.ID, Body: []byte("x")}
-	a.Holds = []store.Quarantined{{
-		Recipient: to, Domain: "empresa.test", Author: "ines@bien.test", Subject: subject, Review: review,
-		Reasons: []store.HoldReason{{Check: check}}, Stored: store.Delivery{InternalDate: now}, Out: store.Enqueue{ReversePath: "ines@bien.test"},
-	}}
+	for range n {
+		a.Holds = append(a.Holds, store.Quarantined{
+			Recipient: to, Domain: "empresa.test", Author: "ines@bien.test", Subject: subject, Review: review,
+			Reasons: []store.HoldReason{{Check: check}}, Stored: store.Delivery{InternalDate: now}, Out: store.Enqueue{ReversePath: "ines@bien.test"},
+		})
+	}
 	if _, err := h.store.Accept(h.t.Context(), a); err != nil {
 		h.t.Fatal(err)
 	}
@@ -354,9 +367,7 @@ func TestDigestText(t *testing.T) {
 func TestDigestInParts(t *testing.T) {
 	h := newHouse(t)
 	const n = store.MaxDigest + 7
-	for i := range n {
-		h.hold("ana@empresa.test", fmt.Sprint("letter ", i), "dkim.missing", true)
-	}
+	h.holdTimes(n, "ana@empresa.test", "letter", "dkim.missing", true)
 	h.keep("en")
 	h.pass(5 * day)
 	got := h.mailOf("ana")
