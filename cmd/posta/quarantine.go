@@ -155,8 +155,8 @@ func (c *cli) quarantineRelease() *cobra.Command {
 		}
 		for _, r := range out {
 			c.say("done.quarantine.released", r.ID, printable(r.Recipient), printable(strings.Join(r.Places, "; ")))
-			if r.Problem != "" {
-				c.say("done.quarantine.problem", r.ID, printable(r.Problem))
+			for _, p := range r.Problems {
+				c.say("done.quarantine.problem", r.ID, printable(c.problem(p)))
 			}
 		}
 		return nil
@@ -164,6 +164,18 @@ func (c *cli) quarantineRelease() *cobra.Command {
 	cmd.Flags().BoolVar(&choice.Train, "train", false, c.lang.Say("flag.quarantine.train"))
 	cmd.Flags().BoolVar(&choice.Allow, "allow", false, c.lang.Say("flag.quarantine.allow"))
 	return cmd
+}
+
+// problem is a problem in the reader's language.
+func (c *cli) problem(p command.Problem) string {
+	if p.Key == "" {
+		return p.Text
+	}
+	args := make([]any, len(p.Args))
+	for i, a := range p.Args {
+		args[i] = a
+	}
+	return c.lang.Say(p.Key, args...)
 }
 
 func (c *cli) quarantineDelete() *cobra.Command {

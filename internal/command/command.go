@@ -83,7 +83,6 @@ type House struct {
 	// Quarantine releases held mail; nil where it cannot be filed.
 	Quarantine Quarantine
 	Learner    Learner // nil: there is none
-	Allower    Allower // nil: there is no access map to write to
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 }

@@ -34,12 +34,6 @@ type Learner interface {
 	LearnGood(ctx context.Context, p Principal, recipient string, m store.Contents) error
 }
 
-// Allower lets mail of a sender pass from now on: an entry of the access map, for the
-// recipient. The reverse-path is "" when it is null.
-type Allower interface {
-	AllowSender(ctx context.Context, p Principal, reversePath, author, recipient string) error
-}
-
 // HeldItem is one held message as people see it.
 type HeldItem struct {
 	ID        int64              `json:"id"`
@@ -89,9 +83,29 @@ type Released struct {
 	ID        int64    `json:"id"`
 	Recipient string   `json:"recipient"`
 	Places    []string `json:"places"`
-	// Problem is why it was not learnt or its sender not allowed. The release is done
-	// all the same.
-	Problem string `json:"problem,omitempty"`
+	// Problems are why it was not learnt or its sender not allowed. The release is
+	// done all the same.
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Problem is what went wrong beside a command that was carried out: in English, and
+// for a client that says it in another language as key and arguments.
+type Problem struct {
+	Text string   `json:"text"`
+	Key  string   `json:"key,omitempty"`
+	Args []string `json:"args,omitempty"`
+}
+
+// problemOf is an error as it travels.
+func problemOf(err error) Problem {
+	p := Problem{Text: err.Error()}
+	if e, ok := errors.AsType[*Error](err); ok {
+		p.Key = e.Key
+		for _, a := range e.Args {
+			p.Args = append(p.Args, fmt.Sprint(a))
+		}
+	}
+	return p
 }
 
 // Term is how long held mail of a domain is kept.
@@ -234,8 +248,6 @@ func releaseHeld(ctx context.Context, h *House, p Principal, c HeldChoice) (any,
 		return nil, fail(ErrUsage, "error.quarantine.which")
 	case c.Train && h.Learner == nil:
 		return nil, fail(ErrUsage, "error.quarantine.train")
-	case c.Allow && h.Allower == nil:
-		return nil, fail(ErrUsage, "error.quarantine.allow")
 	}
 	out := []Released{}
 	for _, id := range c.IDs {
@@ -278,18 +290,47 @@ func (h *House) release(ctx context.Context, p Principal, id int64, c HeldChoice
 		return nil, err
 	}
 	r := &Released{ID: id, Recipient: m.Recipient, Places: places}
-	var after []error
 	if c.Train {
-		after = append(after, h.learnGood(ctx, p, m))
+		if err := h.learnGood(ctx, p, m); err != nil {
+			r.Problems = append(r.Problems, problemOf(err))
+		}
 	}
 	if c.Allow {
-		after = append(after, h.Allower.AllowSender(ctx, p, m.Out.ReversePath, m.Author, m.Recipient))
-	}
-	if err := errors.Join(after...); err != nil {
-		r.Problem = err.Error()
+		if err := h.allowSender(ctx, p, m); err != nil {
+			r.Problems = append(r.Problems, problemOf(err))
+		}
 	}
 	return r, nil
 }
+
+// allowSender puts the sender of released mail into the access map, so that policy
+// does not hold his mail again. What the map says of him already stays: it is somebody's
+// decision.
+func (h *House) allowSender(ctx context.Context, p Principal, m *store.HeldMail) error {
+	from := m.Out.ReversePath
+	if from == "" {
+		return fail(ErrUsage, "error.quarantine.nobody")
+	}
+	k, err := accessKey("From:" + from)
+	if err != nil {
+		return err
+	}
+	have, err := h.Store.AccessEntries(ctx, k.String())
+	if err != nil {
+		return err
+	}
+	if len(have) > 0 {
+		if have[0].Value == allowed {
+			return nil
+		}
+		return fail(ErrExists, "error.quarantine.known", have[0].Key, have[0].Value)
+	}
+	_, err = h.changeAccess(ctx, p, "access.add", AccessEdit{Put: []AccessEntry{{Key: k.String(), Value: allowed, Note: "quarantine " + m.Message.String()}}})
+	return err
+}
+
+// allowed is the value of an entry whose sender's mail is taken.
+const allowed = "OK"
 
 func (h *House) learnGood(ctx context.Context, p Principal, m *store.HeldMail) error {
 	body, err := h.Blobs.Open(ctx, m.Blob.ID, m.Blob.At)

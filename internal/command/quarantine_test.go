@@ -139,20 +139,12 @@ func TestQuarantineList(t *testing.T) {
 }
 
 // hooks remembers what it is told.
-type hooks struct{ learnt, allowed []string }
+type hooks struct{ learnt []string }
 
 func (k *hooks) LearnGood(_ context.Context, _ command.Principal, recipient string, m store.Contents) error {
 	b, err := io.ReadAll(io.NewSectionReader(m.Blob, m.Skip, m.Blob.Size()))
 	k.learnt = append(k.learnt, recipient+" "+string(m.Prefix)+string(b))
 	return err
-}
-
-func (k *hooks) AllowSender(_ context.Context, p command.Principal, reversePath, author, recipient string) error {
-	k.allowed = append(k.allowed, strings.Join([]string{p.Name, reversePath, author, recipient}, " "))
-	if strings.HasPrefix(recipient, "luis") {
-		return errors.New("the map is full")
-	}
-	return nil
 }
 
 // A release teaches and allows if it is asked to, after it has happened; without
@@ -169,7 +161,6 @@ func TestQuarantineRelease(t *testing.T) {
 	one := fmt.Sprintf(`{"ids":[%d],"train":true}`, ids[0])
 	refused("quarantine.release", `{"ids":[]}`, command.ErrUsage, "error.quarantine.which")
 	refused("quarantine.release", one, command.ErrUsage, "error.quarantine.train")
-	refused("quarantine.release", strings.Replace(one, "train", "allow", 1), command.ErrUsage, "error.quarantine.allow")
 	refused("quarantine.release", fmt.Sprintf(`{"ids":[%d]}`, ids[2]), command.ErrMissing, "error.quarantine.nowhere")
 	refused("quarantine.release", `{"ids":[4711]}`, command.ErrMissing, "error.quarantine.none")
 	refused("quarantine.delete", `{"ids":[4711]}`, command.ErrMissing, "error.quarantine.none")
@@ -187,17 +178,19 @@ func TestQuarantineRelease(t *testing.T) {
 		}
 	}
 	k := &hooks{}
-	h.Learner, h.Allower = k, k
+	h.Learner = k
 	var out []command.Released
 	give(t, h, "quarantine.release", fmt.Sprintf(`{"ids":[%d,%d],"train":true,"allow":true}`, ids[0], ids[1]), &out)
-	if len(out) != 2 || out[0].Problem != "" || out[1].Problem != "the map is full" || !slices.Equal(out[1].Places, []string{"luis@empresa.test → inbox"}) {
+	if len(out) != 2 || len(out[0].Problems)+len(out[1].Problems) != 0 || !slices.Equal(out[1].Places, []string{"luis@empresa.test → inbox"}) {
 		t.Errorf("released: %+v", out)
 	}
 	if want := "ana@empresa.test Return-Path: <ines@bien.test>\r\n" + heldText; len(k.learnt) != 2 || k.learnt[0] != want {
 		t.Errorf("learnt: %q", k.learnt)
 	}
-	if len(k.allowed) != 2 || k.allowed[0] != "uid:0 ines@bien.test ines@bien.test ana@empresa.test" {
-		t.Errorf("allowed: %q", k.allowed)
+	var entry command.AccessEntry
+	give(t, h, "access.show", `{"key":"From:ines@bien.test"}`, &entry)
+	if entry.Value != "OK" || entry.Who != "uid:0" || !strings.HasPrefix(entry.Note, "quarantine ") {
+		t.Errorf("allowed: %+v", entry)
 	}
 	// What was done before a failure is told with it.
 	refused("quarantine.release", fmt.Sprintf(`{"ids":[%d,%d]}`, ids[3], ids[2]), command.ErrMissing, "error.quarantine.part")
@@ -205,5 +198,35 @@ func TestQuarantineRelease(t *testing.T) {
 	give(t, h, "quarantine.delete", fmt.Sprintf(`{"ids":[%d,%d]}`, ids[2], ids[3]), &n)
 	if left := heldIDs(t, h, `{}`); n.Changed != 1 || len(left) != 0 {
 		t.Errorf("deleted %d, left %v", n.Changed, left)
+	}
+}
+
+// What the access map says of a sender already is not changed by a release; a sender
+// without a reverse-path cannot be allowed. Either is told, and the mail is released.
+func TestQuarantineAllow(t *testing.T) {
+	h, ids := heldHouse(t)
+	give(t, h, "access.add", `{"key":"From:ines@bien.test","value":"REJECT"}`, nil)
+	var out []command.Released
+	give(t, h, "quarantine.release", fmt.Sprintf(`{"ids":[%d],"allow":true}`, ids[0]), &out)
+	want := []string{"From:ines@bien.test", "REJECT"}
+	if len(out) != 1 || len(out[0].Problems) != 1 || out[0].Problems[0].Key != "error.quarantine.known" || !slices.Equal(out[0].Problems[0].Args, want) {
+		t.Errorf("released: %+v", out)
+	}
+	var entry command.AccessEntry
+	give(t, h, "access.show", `{"key":"From:ines@bien.test"}`, &entry)
+	if entry.Value != "REJECT" {
+		t.Errorf("the map says %+v", entry)
+	}
+	now := time.Now()
+	a := &store.Accept{ID: mail.NewID(now), Blob: store.NewBlob{ID: blob.NewID(now), At: blob.Location{Unit: "x", Length: 9}, Size: 9}}
+	a.Holds = []store.Quarantined{{Recipient: "ana@empresa.test", Domain: "empresa.test"}}
+	if _, err := h.Store.Accept(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	var list []command.HeldItem
+	give(t, h, "quarantine.ls", fmt.Sprintf(`{"message":%q}`, a.ID), &list)
+	give(t, h, "quarantine.release", fmt.Sprintf(`{"ids":[%d],"allow":true}`, list[0].ID), &out)
+	if len(out) != 1 || len(out[0].Problems) != 1 || out[0].Problems[0].Key != "error.quarantine.nobody" {
+		t.Errorf("released: %+v", out)
 	}
 }
