@@ -80,8 +80,8 @@ const (
 	ScanVirus         ID = "scan.virus"
 	ScanRefused       ID = "scan.refused"
 	ScanDown          ID = "scan.down"
-	PolicyHeld        ID = "policy.held"
 	QuarantineOverdue ID = "quarantine.overdue"
+	QuarantineFull    ID = "quarantine.full"
 	RelayDenied       ID = "relay.denied"
 	RelayBroad        ID = "relay.broad"
 	RcptUnknown       ID = "rcpt.unknown"
@@ -194,8 +194,8 @@ var catalogue = [...]Check{
 	{ScanVirus, 99, Critical, "RFC 5321 §6.2", "S116"},
 	{ScanRefused, 100, High, "RFC 5321 §7.9", "S116"},
 	{ScanDown, 101, Medium, "RFC 5321 §4.2.3", "CH-SMTP-18 S116"},
-	{PolicyHeld, 103, Medium, "RFC 5321 §7.9", "S58"},
 	{QuarantineOverdue, 102, High, "RFC 5321 §6.1", "S58"},
+	{QuarantineFull, 109, High, "RFC 3463 §3.4", "S58"},
 	{RelayDenied, 28, Critical, "RFC 5321 §3.6.1", "CH-SMTP-10 S68"},
 	{RelayBroad, 48, High, "RFC 5321 §3.6.1", "CH-ACC-01 S72"},
 	{RcptUnknown, 29, Critical, "RFC 5321 §3.3", "CH-SMTP-14"},

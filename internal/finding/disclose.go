@@ -31,7 +31,7 @@ var disclosures = map[ID]Disclosure{
 	"spam": ToProven, "content": ToProven, "url": ToProven, "scan": ToProven,
 	DNSBLBody: ToProven, // which of the message's domains gave it away
 
-	"reputation": ToNobody, "access": ToNobody, "policy": ToNobody, "quarantine": ToNobody,
+	"reputation": ToNobody, "access": ToNobody, "quarantine": ToNobody,
 	"system": ToNobody, "sandbox": ToNobody, "cert": ToNobody,
 	DNSBLList:  ToNobody, // which lists we ask, and with which account
 	RateRcpt:   ToNobody, // what others sent to the recipient

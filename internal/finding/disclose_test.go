@@ -51,7 +51,7 @@ func TestOursStaysOurs(t *testing.T) {
 			if c.Disclosure() == ToAnyone {
 				t.Errorf("%s tells strangers how content is judged", c.ID)
 			}
-		case "reputation", "access", "quarantine", "policy", "system", "sandbox", "cert":
+		case "reputation", "access", "quarantine", "system", "sandbox", "cert":
 			if c.Disclosure() != ToNobody {
 				t.Errorf("%s tells what is ours", c.ID)
 			}

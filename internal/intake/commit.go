@@ -42,6 +42,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 	}
 	verdicts := k.decide(set, asked)
 	k.greylist(ctx, verdicts)
+	k.roomToHold(ctx, verdicts, set)
 	rec := k.record(f, set, sum, verdicts)
 	k.tx.traceScan(rec)
 	if set.Outcome(finding.DMARCFail) == finding.Fail {
@@ -135,6 +136,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	}
 	k.rememberVerdicts(verdicts)
 	k.rememberWritten()
+	in.held.add(int64(len(a.Holds)) * k.spool.size)
 	in.counts.Accepted.Add(1)
 	in.counts.Octets.Add(k.received)
 	k.s.last = &accepted{e.ID, keys}

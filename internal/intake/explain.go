@@ -68,7 +68,7 @@ func (in *Intake) rehearse() *Intake {
 	}
 	return &Intake{
 		cfg: cfg, dir: in.dir, store: silentStore{in.store}, blobs: in.blobs, dns: in.dns, login: in.login,
-		keys: in.keys, lists: in.lists, quota: in.quota, spools: in.spools, written: in.written,
+		keys: in.keys, lists: in.lists, quota: in.quota, held: in.held, spools: in.spools, written: in.written,
 		strangers: reputation.NewStrangers(cfg.Limits, 64), asked: newReflections(), slots: in.slots,
 	}
 }

@@ -2,11 +2,13 @@ package intake
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"posta/internal/blob"
 	"posta/internal/command"
@@ -277,4 +279,49 @@ func TestReleaseCrowd(t *testing.T) {
 		t.Errorf("%d are queued, want %d; ana has %d, luis %d", got, 990+990+1, len(h.mailIn("ana", "INBOX")), len(h.mailIn("luis", "INBOX")))
 	}
 	h.soundStore()
+}
+
+// What is held has a bound, so that strangers cannot fill the disk: above it a letter
+// is put off, save where another recipient takes it anyhow. When room was made it
+// comes in again.
+func TestNoRoomToHold(t *testing.T) {
+	h := newHouse(t)
+	h.cfg.Policies = policy.NewLive(policy.Guia)
+	h.do("policy.put", command.PolicyText{Text: "level = 'guia'\n[quarantine]\nmax_mib = 1\n[[exception]]\nfor = ['luis@empresa.test']\nlevel = 'lenient'"}, nil)
+	now := time.Now()
+	h.cfg.Now = func() time.Time { return now }
+	large := func(n int) string {
+		return fmt.Sprintf("Subject: %d\r\n", n) + letter + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 9000)
+	}
+	send := func(n int, to ...string) string {
+		_, final := h.talk(stranger(), "a@good.example", to, large(n))
+		if len(final) != 1 {
+			t.Fatalf("%d: %v", n, final)
+		}
+		return final[0].String()
+	}
+	if got := send(1, "ana@empresa.test"); !strings.HasPrefix(got, "250 ") {
+		t.Fatal(got)
+	}
+	if got := send(2, "ana@empresa.test"); !strings.HasPrefix(got, "451 4.3.1 ") || !strings.Contains(got, "[quarantine.full]") {
+		t.Error(got)
+	}
+	if got := send(3, "ana@empresa.test", "luis@empresa.test"); !strings.HasPrefix(got, "250 ") {
+		t.Error("another recipient takes it:", got)
+	}
+	list := h.held(store.HeldFilter{})
+	if len(list) != 2 || len(h.mailIn("luis", "INBOX")) != 1 {
+		t.Errorf("%d are held", len(list))
+	}
+	var ids []int64
+	for _, m := range list {
+		ids = append(ids, m.ID)
+	}
+	if _, err := h.store.DropHeld(t.Context(), ids, func(store.HeldMail) store.TraceEvent { return store.TraceEvent{At: now, Body: []byte("x")} }, store.Audit{At: now, Command: "quarantine.delete"}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(heldFresh)
+	if got := send(2, "ana@empresa.test"); !strings.HasPrefix(got, "250 ") {
+		t.Error("there is room again:", got)
+	}
 }

@@ -39,6 +39,7 @@ type Store interface {
 	PlaceRefused(store.Refusal) mail.ID
 	KeepRefused(store.TraceRecord)
 	Usage(ctx context.Context, a AccountID) (octets, messages, quota int64, err error)
+	HeldStats(ctx context.Context) ([]store.HeldStat, error)
 }
 
 // Config of an Intake.
@@ -82,6 +83,7 @@ type Intake struct {
 	keys  *dkim.KeyCache
 	lists *dnsbl.Checker
 	quota *reservations
+	held  *heldRoom
 
 	strangers *reputation.Strangers
 	standings standings
@@ -116,7 +118,7 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 	}
 	in := &Intake{
 		cfg: cfg, dir: dir, store: st, blobs: blobs, dns: dns, login: login,
-		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(), spools: newSpooler(cfg.TempDir),
+		keys: dkim.NewKeyCache(0), lists: dnsbl.New(dns, cfg.Now), quota: newReservations(), held: &heldRoom{}, spools: newSpooler(cfg.TempDir),
 		strangers: reputation.NewStrangers(cfg.Limits, 0), asked: newReflections(), slots: newSlots(),
 	}
 	if cfg.Memory != nil {

@@ -36,6 +36,7 @@ import (
 //	digest = "3d"
 //	overdue = "5d"
 //	keep = "30d"
+//	max_mib = 4096
 //
 //	[accounts]
 //	password_days = 0
@@ -73,6 +74,7 @@ type file struct {
 		Digest  string `toml:"digest,omitempty"`
 		Overdue string `toml:"overdue,omitempty"`
 		Keep    string `toml:"keep,omitempty"`
+		MaxMiB  int    `toml:"max_mib,omitempty"`
 	} `toml:"quarantine,omitempty"`
 	Accounts struct {
 		PasswordDays   int `toml:"password_days,omitempty"`
@@ -105,7 +107,7 @@ func Parse(text string) (*Policy, error) {
 		r.wrong("spam.high", "less than spam.junk (%g): set it to at least that", p.Spam.JunkAt())
 	}
 	q := f.Quarantine
-	p.Quarantine = Quarantine{r.age("quarantine.digest", q.Digest), r.age("quarantine.overdue", q.Overdue), r.age("quarantine.keep", q.Keep)}
+	p.Quarantine = Quarantine{r.age("quarantine.digest", q.Digest), r.age("quarantine.overdue", q.Overdue), r.age("quarantine.keep", q.Keep), r.number("quarantine.max_mib", q.MaxMiB, 1<<30)}
 	p.Accounts = Accounts{
 		r.number("accounts.password_days", f.Accounts.PasswordDays, 3650),
 		r.number("accounts.messages_per_day", f.Accounts.MessagesPerDay, 10_000_000),
@@ -362,6 +364,7 @@ func (p *Policy) String() string {
 	f.Spam.Junk, f.Spam.High = p.Spam.Junk, p.Spam.High
 	q := p.Quarantine
 	f.Quarantine.Digest, f.Quarantine.Overdue, f.Quarantine.Keep = ageText(q.Digest), ageText(q.Overdue), ageText(q.Keep)
+	f.Quarantine.MaxMiB = q.MaxMiB
 	f.Accounts.PasswordDays, f.Accounts.MessagesPerDay = p.Accounts.PasswordDays, p.Accounts.MessagesPerDay
 	for _, e := range p.Exceptions {
 		fe := fileException{For: e.For, Rules: e.Steps.text()}

@@ -25,6 +25,7 @@ high = 9.0
 [quarantine]
 digest = '2d'
 overdue = '36h'
+max_mib = 100
 
 [accounts]
 messages_per_day = 100

@@ -31,6 +31,7 @@ type Quarantine struct {
 	Digest  time.Duration // the recipient and the administrator are told from this age on; 0 means 3 days
 	Overdue time.Duration // quarantine.overdue fails from this age on; 0 means 5 days
 	Keep    time.Duration // reviewed mail, and spam, goes at this age; 0 means 30 days
+	MaxMiB  int           // all that is held, in mebibytes: above it mail that would be held is put off; 0 means 4096
 }
 
 // Accounts are the limits of our own senders that a profile sets (S79, S84).
@@ -64,11 +65,14 @@ func (q Quarantine) DigestAfter() time.Duration { return orDefault(q.Digest, 3*d
 // OverdueAfter is when nobody having looked is a finding about us.
 func (q Quarantine) OverdueAfter() time.Duration { return orDefault(q.Overdue, 5*day) }
 
+// Room is how many octets may be held.
+func (q Quarantine) Room() int64 { return orDefault(int64(q.MaxMiB), 4096) << 20 }
+
 // KeepFor is the age at which held mail goes. What was never told to anybody does
 // not go at any age.
 func (q Quarantine) KeepFor() time.Duration { return orDefault(q.Keep, 30*day) }
 
-func orDefault[T float64 | time.Duration](v, def T) T {
+func orDefault[T float64 | int64 | time.Duration](v, def T) T {
 	if v <= 0 {
 		return def
 	}

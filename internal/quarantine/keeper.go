@@ -176,12 +176,17 @@ func (k *Keeper) Stats() []store.HeldStat {
 // in time.
 func (k *Keeper) Findings() []finding.Finding {
 	var out []finding.Finding
-	now, after := k.cfg.Now(), k.cfg.Policy().OverdueAfter()
+	var octets int64
+	now, after, room := k.cfg.Now(), k.cfg.Policy().OverdueAfter(), k.cfg.Policy().Room()
 	for _, st := range k.Stats() {
+		octets += st.Octets
 		if st.Waiting > 0 && now.Sub(st.Since) >= after {
 			out = append(out, finding.Of(finding.QuarantineOverdue, finding.Fail, st.Domain,
 				"not reviewed", fmt.Sprint(st.Waiting), "oldest", st.Since.UTC().Format(time.RFC3339)))
 		}
+	}
+	if octets >= room/10*9 { // told before it puts mail off
+		out = append(out, finding.Of(finding.QuarantineFull, finding.Fail, "", "held", fmt.Sprint(octets), "bound", fmt.Sprint(room)))
 	}
 	return out
 }
