@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"time"
 
+	"posta/internal/jobs"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
 	"posta/internal/store"
@@ -26,9 +27,7 @@ import (
 
 // Store is what the outbox asks of the state.
 type Store interface {
-	ClaimJob(ctx context.Context, node string, kinds []string, lease time.Duration) (store.Job, error)
-	EndJob(ctx context.Context, id, fence int64, again time.Time, lastErr string) error
-	NextJob(ctx context.Context, kinds []string) (time.Time, error)
+	jobs.Store
 	Accept(ctx context.Context, a *store.Accept) ([]store.Placed, error)
 	AddEvent(ctx context.Context, id mail.ID, e store.TraceEvent) error
 	Subscribe(account mailbox.AccountID) (wake <-chan struct{}, cancel func())
@@ -45,7 +44,10 @@ type Config struct {
 }
 
 // Outbox does the jobs. Run is called once.
-type Outbox struct{ cfg Config }
+type Outbox struct {
+	cfg    Config
+	worker jobs.Worker
+}
 
 // New makes an Outbox; Run starts it.
 func New(cfg Config) *Outbox {
@@ -57,50 +59,18 @@ func New(cfg Config) *Outbox {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Outbox{cfg}
+	o := &Outbox{cfg: cfg}
+	o.worker = jobs.Worker{
+		Store: cfg.Store, Node: cfg.Node, Kinds: []string{store.OutboxKind}, Lease: cfg.Lease, Poll: cfg.Poll, Now: cfg.Now, Log: cfg.Log, Do: o.do,
+	}
+	return o
 }
-
-// kinds is what is claimed here.
-func kinds() []string { return []string{store.OutboxKind} }
 
 // Run works until ctx ends; the step in hand is finished then. It returns nil.
 func (o *Outbox) Run(ctx context.Context) error {
 	wake, unsubscribe := o.cfg.Store.Subscribe(0)
 	defer unsubscribe()
-	for ctx.Err() == nil {
-		pause := o.turn(ctx)
-		if pause == 0 {
-			continue
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-	return nil
-}
-
-// turn does one job, and says how long there will be none.
-func (o *Outbox) turn(ctx context.Context) time.Duration {
-	j, err := o.cfg.Store.ClaimJob(ctx, o.cfg.Node, kinds(), o.cfg.Lease)
-	switch {
-	case err == nil:
-		o.do(ctx, &j)
-		return 0
-	case !errors.Is(err, store.ErrNotFound):
-		if ctx.Err() == nil {
-			o.cfg.Log.ErrorContext(ctx, "outbox not read", "err", err)
-		}
-		return o.cfg.Poll
-	}
-	next, err := o.cfg.Store.NextJob(ctx, kinds())
-	if err != nil || next.IsZero() {
-		return o.cfg.Poll
-	}
-	return min(max(next.Sub(o.cfg.Now()), 100*time.Millisecond), o.cfg.Poll)
+	return o.worker.Run(ctx, wake)
 }
 
 // do works on a job until it is done, or cannot go on.
@@ -158,11 +128,7 @@ func (o *Outbox) commit(ctx context.Context, left *store.Outbox, step *store.Acc
 
 // later gives a job back.
 func (o *Outbox) later(ctx context.Context, j *store.Job, pause time.Duration, why string) {
-	ectx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := o.cfg.Store.EndJob(ectx, j.ID, j.Fence, o.cfg.Now().Add(pause), why); err != nil {
-		o.cfg.Log.WarnContext(ctx, "outbox not given back; its lease runs out", "job", j.Key, "err", err)
-	}
+	o.worker.End(ctx, j, o.cfg.Now().Add(pause), why)
 }
 
 // note adds a line to the message's trace. The work is done without it too.

@@ -15,6 +15,7 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/directory"
+	"posta/internal/jobs"
 	"posta/internal/mail"
 	"posta/internal/policy"
 	"posta/internal/store"
@@ -56,6 +57,7 @@ type Config struct {
 // Reminder does the jobs. Run is called once.
 type Reminder struct {
 	cfg     Config
+	worker  jobs.Worker
 	planned bool // there is a job for the passwords
 }
 
@@ -68,10 +70,12 @@ func New(cfg Config) *Reminder {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Reminder{cfg: cfg}
+	r := &Reminder{cfg: cfg}
+	r.worker = jobs.Worker{
+		Store: cfg.Store, Node: cfg.Node, Kinds: []string{passwordKind, allowanceKind}, Lease: lease, Poll: cfg.Poll, Now: cfg.Now, Log: cfg.Log, Do: r.do,
+	}
+	return r
 }
-
-func kinds() []string { return []string{passwordKind, allowanceKind} }
 
 // Run works until ctx ends. It returns nil.
 func (r *Reminder) Run(ctx context.Context) error {
@@ -79,7 +83,7 @@ func (r *Reminder) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		r.plan(ctx)
-		for ctx.Err() == nil && r.turn(ctx) {
+		for ctx.Err() == nil && r.worker.Turn(ctx) == 0 {
 		}
 		select {
 		case <-ctx.Done():
@@ -104,26 +108,6 @@ func (r *Reminder) plan(ctx context.Context) {
 	}
 }
 
-// turn does one job that is due; false if there is none.
-func (r *Reminder) turn(ctx context.Context) bool {
-	next, err := r.cfg.Store.NextJob(ctx, kinds()) // a claim would write
-	if err == nil && (next.IsZero() || next.After(r.cfg.Now())) {
-		return false
-	}
-	var j store.Job
-	if err == nil {
-		j, err = r.cfg.Store.ClaimJob(ctx, r.cfg.Node, kinds(), lease)
-	}
-	if err != nil {
-		if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
-			r.cfg.Log.WarnContext(ctx, "reminders not read", "err", err)
-		}
-		return false
-	}
-	r.do(ctx, &j)
-	return true
-}
-
 // do does a job and ends it, or puts it off when the store cannot take a letter now.
 func (r *Reminder) do(ctx context.Context, j *store.Job) {
 	var again time.Time
@@ -141,11 +125,7 @@ func (r *Reminder) do(ctx context.Context, j *store.Job) {
 			r.cfg.Log.WarnContext(ctx, "reminder put off", "job", j.Key, "err", err)
 		}
 	}
-	ectx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := r.cfg.Store.EndJob(ectx, j.ID, j.Fence, again, last); err != nil {
-		r.cfg.Log.WarnContext(ctx, "reminder not ended; its lease runs out", "job", j.Key, "err", err)
-	}
+	r.worker.End(ctx, j, again, last)
 }
 
 // deposit files a letter, unless it was filed before. One that can never be filed, since

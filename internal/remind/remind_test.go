@@ -134,7 +134,7 @@ func (h *house) until(end time.Duration, nodes ...*Reminder) {
 		h.mu.Unlock()
 		for _, r := range nodes {
 			r.plan(h.t.Context())
-			for r.turn(h.t.Context()) {
+			for r.worker.Turn(h.t.Context()) == 0 {
 			}
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"posta/internal/blob"
+	"posta/internal/jobs"
 	"posta/internal/mailbox"
 	"posta/internal/spam/learn"
 	"posta/internal/spam/tally"
@@ -55,7 +56,10 @@ type Blobs interface {
 }
 
 // Trainer notes lessons and learns them. Run is called once.
-type Trainer struct{ cfg Config }
+type Trainer struct {
+	cfg    Config
+	worker jobs.Worker
+}
 
 // New makes a Trainer; Run starts it.
 func New(cfg Config) *Trainer {
@@ -65,7 +69,9 @@ func New(cfg Config) *Trainer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Trainer{cfg}
+	t := &Trainer{cfg: cfg}
+	t.worker = jobs.Worker{Store: cfg.Store, Node: cfg.Node, Kinds: []string{Kind}, Lease: lease, Poll: poll, Now: cfg.Now, Log: cfg.Log, Do: t.do}
+	return t
 }
 
 const (
@@ -79,41 +85,7 @@ const (
 func (t *Trainer) Run(ctx context.Context) error {
 	wake, unsubscribe := t.cfg.Store.Subscribe(0)
 	defer unsubscribe()
-	for ctx.Err() == nil {
-		pause := t.turn(ctx)
-		if pause == 0 {
-			continue
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-	return nil
-}
-
-// turn does one job, and says how long there will be none.
-func (t *Trainer) turn(ctx context.Context) time.Duration {
-	kinds := []string{Kind}
-	j, err := t.cfg.Store.ClaimJob(ctx, t.cfg.Node, kinds, lease)
-	switch {
-	case err == nil:
-		t.do(ctx, &j)
-		return 0
-	case !errors.Is(err, store.ErrNotFound):
-		if ctx.Err() == nil {
-			t.cfg.Log.ErrorContext(ctx, "what is to be learned cannot be read", "err", err)
-		}
-		return poll
-	}
-	next, err := t.cfg.Store.NextJob(ctx, kinds)
-	if err != nil || next.IsZero() {
-		return poll
-	}
-	return min(max(next.Sub(t.cfg.Now()), 100*time.Millisecond), poll)
+	return t.worker.Run(ctx, wake)
 }
 
 // do works on a job, and gives it back where it cannot go on now.
@@ -133,11 +105,7 @@ func (t *Trainer) do(ctx context.Context, j *store.Job) {
 	if err != nil && ctx.Err() == nil {
 		t.cfg.Log.WarnContext(ctx, "not learned", "job", j.Key, "tries", j.Tries, "given up", again.IsZero(), "err", err)
 	}
-	ectx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := t.cfg.Store.EndJob(ectx, j.ID, j.Fence, again, last); err != nil {
-		t.cfg.Log.WarnContext(ctx, "job not ended; its lease runs out", "job", j.Key, "err", err)
-	}
+	t.worker.End(ctx, j, again, last)
 }
 
 // learn does what is left of a job, some messages at a time.
