@@ -39,14 +39,14 @@ func TestCatalogueAndTextsAgree(t *testing.T) {
 		if c.Standard == "" || c.Ref == "" {
 			t.Errorf("%s names no standard or reference", c.ID)
 		}
-		for _, lang := range languages {
+		for _, lang := range Languages() {
 			x := all[lang][c.ID]
 			if x.Title == "" || x.Why == "" || x.Them == "" || x.Us == "" {
 				t.Errorf("%s: a text is missing in %s", c.ID, lang)
 			}
 		}
 	}
-	for _, lang := range languages {
+	for _, lang := range Languages() {
 		if len(all[lang]) != len(catalogue) {
 			t.Errorf("%s has %d texts for %d checks", lang, len(all[lang]), len(catalogue))
 		}
@@ -69,7 +69,7 @@ func TestTextsAreInForm(t *testing.T) {
 		if len(title) > longest {
 			t.Errorf("%s: the title has %d octets, at most %d", c.ID, len(title), longest)
 		}
-		for _, lang := range languages {
+		for _, lang := range Languages() {
 			x := all[lang][c.ID]
 			if strings.HasSuffix(x.Title, ".") {
 				t.Errorf("%s: the title ends in a full stop in %s", c.ID, lang)

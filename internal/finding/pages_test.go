@@ -132,7 +132,7 @@ func TestSections(t *testing.T) {
 			continue
 		}
 		order = append(order, s)
-		for _, lang := range languages {
+		for _, lang := range Languages() {
 			if titles[s][lang] == "" {
 				t.Errorf("the section %s has no title in %s", s, lang)
 			}

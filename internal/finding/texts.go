@@ -2,9 +2,9 @@ package finding
 
 import (
 	"embed"
-	"encoding/json"
-	"fmt"
 	"sync"
+
+	"posta/internal/words"
 )
 
 //go:embed texts/*.json
@@ -18,27 +18,10 @@ type Text struct {
 	Us    string `json:"us"`   // how we mend it
 }
 
-// Languages of the catalogue, the default first.
-var languages = [...]string{"en", "es"}
-
 // Languages lists the languages of the catalogue, the default first.
-func Languages() []string { return append([]string(nil), languages[:]...) }
+func Languages() []string { return words.Languages() }
 
-var loadTexts = sync.OnceValues(func() (map[string]map[ID]Text, error) {
-	all := map[string]map[ID]Text{}
-	for _, lang := range languages {
-		b, err := textFiles.ReadFile("texts/" + lang + ".json")
-		if err != nil {
-			return nil, err
-		}
-		m := map[ID]Text{}
-		if err := json.Unmarshal(b, &m); err != nil {
-			return nil, fmt.Errorf("texts/%s.json: %w", lang, err)
-		}
-		all[lang] = m
-	}
-	return all, nil
-})
+var loadTexts = sync.OnceValues(func() (map[string]map[ID]Text, error) { return words.Catalogue[map[ID]Text](textFiles) })
 
 // TextOf is a check's text in a language ("en", "es"); another language gets
 // English. The zero Text when there is no such check.

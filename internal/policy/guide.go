@@ -2,9 +2,9 @@ package policy
 
 import (
 	"embed"
-	"encoding/json"
-	"fmt"
 	"sync"
+
+	"posta/internal/words"
 )
 
 //go:embed texts/*.json
@@ -27,21 +27,7 @@ type Guide struct {
 	Differs string `json:"differs"` // why strict, the default, has another value; "" if it has none
 }
 
-var guides = sync.OnceValues(func() (map[string]map[string]Guide, error) {
-	all := map[string]map[string]Guide{}
-	for _, lang := range []string{"en", "es"} {
-		b, err := texts.ReadFile("texts/" + lang + ".json")
-		if err != nil {
-			return nil, err
-		}
-		m := map[string]Guide{}
-		if err := json.Unmarshal(b, &m); err != nil {
-			return nil, fmt.Errorf("texts/%s.json: %w", lang, err)
-		}
-		all[lang] = m
-	}
-	return all, nil
-})
+var guides = sync.OnceValues(func() (map[string]map[string]Guide, error) { return words.Catalogue[map[string]Guide](texts) })
 
 // GuideOf is the guide's word on a check or on a value ("quarantine.digest"), in a
 // language; where the guides are silent, it says so.

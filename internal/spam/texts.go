@@ -2,29 +2,15 @@ package spam
 
 import (
 	"embed"
-	"encoding/json"
-	"fmt"
 	"sync"
+
+	"posta/internal/words"
 )
 
 //go:embed texts/*.json
 var textFiles embed.FS
 
-var loadTexts = sync.OnceValues(func() (map[string]map[string]string, error) {
-	all := map[string]map[string]string{}
-	for _, lang := range []string{"en", "es"} {
-		b, err := textFiles.ReadFile("texts/" + lang + ".json")
-		if err != nil {
-			return nil, err
-		}
-		m := map[string]string{}
-		if err := json.Unmarshal(b, &m); err != nil {
-			return nil, fmt.Errorf("texts/%s.json: %w", lang, err)
-		}
-		all[lang] = m
-	}
-	return all, nil
-})
+var loadTexts = sync.OnceValues(func() (map[string]map[string]string, error) { return words.Catalogue[map[string]string](textFiles) })
 
 // textOf is the text of a fact; another language gets English.
 func textOf(lang, fact string) string {

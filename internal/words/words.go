@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -19,21 +20,25 @@ var files embed.FS
 // Languages lists the languages, the default first.
 func Languages() []string { return []string{"en", "es"} }
 
-var load = sync.OnceValues(func() (map[string]map[string]string, error) {
-	all := map[string]map[string]string{}
+var load = sync.OnceValues(func() (map[string]map[string]string, error) { return Catalogue[map[string]string](files) })
+
+// Catalogue reads the texts of all languages: texts/en.json and so on, each a T.
+func Catalogue[T any](fsys fs.FS) (map[string]T, error) {
+	all := map[string]T{}
 	for _, lang := range Languages() {
-		b, err := files.ReadFile("texts/" + lang + ".json")
+		name := "texts/" + lang + ".json"
+		b, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			return nil, err
 		}
-		m := map[string]string{}
+		var m T
 		if err := json.Unmarshal(b, &m); err != nil {
-			return nil, fmt.Errorf("texts/%s.json: %w", lang, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		all[lang] = m
 	}
 	return all, nil
-})
+}
 
 // Lang is a language that Posta speaks; the zero value is English.
 type Lang string

@@ -2,30 +2,17 @@ package learn
 
 import (
 	"embed"
-	"encoding/json"
 	"fmt"
 	"sync"
+
+	catalogue "posta/internal/words"
 )
 
 //go:embed texts/*.json
 var textFiles embed.FS
 
 // loadTexts reads the catalogues: the words for the places of features.
-var loadTexts = sync.OnceValues(func() (map[string]map[string]string, error) {
-	all := map[string]map[string]string{}
-	for _, lang := range []string{"en", "es"} {
-		b, err := textFiles.ReadFile("texts/" + lang + ".json")
-		if err != nil {
-			return nil, err
-		}
-		m := map[string]string{}
-		if err := json.Unmarshal(b, &m); err != nil {
-			return nil, fmt.Errorf("texts/%s.json: %w", lang, err)
-		}
-		all[lang] = m
-	}
-	return all, nil
-})
+var loadTexts = sync.OnceValues(func() (map[string]map[string]string, error) { return catalogue.Catalogue[map[string]string](textFiles) })
 
 // Text is a reason as a sentence for people, in a language ("en", "es"; another
 // gets English): `link to “shop.example”: in 12 unwanted and 0 wanted messages`.
