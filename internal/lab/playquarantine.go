@@ -12,38 +12,13 @@ import (
 
 // quarantine compares what is held of this play's messages.
 func (p *play) quarantine(ctx context.Context, s Section) error {
-	var have []string
-	err := eventually(ctx, func() error {
+	return p.lists(ctx, s, "quarantine", "nothing else is held", func(ctx context.Context) (lines []string, err error) {
 		items, err := p.held(ctx)
-		if err != nil {
-			return err
+		for i := range items {
+			lines = append(lines, heldLine(&items[i]))
 		}
-		have = have[:0]
-		for _, it := range items {
-			have = append(have, heldLine(&it))
-		}
-		rest := slices.Clone(have)
-		for n, l := range s.lines {
-			if l == "(empty)" {
-				continue
-			}
-			i := slices.IndexFunc(rest, func(e string) bool { return match(l, e) })
-			if i < 0 {
-				return &mismatch{p.where(n), l, strings.Join(have, " | ")}
-			}
-			rest = slices.Delete(rest, i, i+1)
-		}
-		if len(rest) > 0 {
-			return &mismatch{p.where(s.Line), "nothing else is held", strings.Join(rest, " | ")}
-		}
-		return nil
+		return lines, err
 	})
-	if err != nil {
-		return err
-	}
-	text := fmt.Sprintf("quarantine: %d", len(have))
-	p.note(text, text)
-	return nil
 }
 
 // heldLine is "recipient checks subject".

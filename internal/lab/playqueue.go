@@ -12,9 +12,15 @@ import (
 
 // queue holds what still waits of the messages of this play.
 func (p *play) queue(ctx context.Context, s Section) error {
+	return p.lists(ctx, s, "queue", "nothing else waits", p.waiting)
+}
+
+// lists compares the lines of a section, in any order, with a list of the house; it
+// waits for a while until they agree.
+func (p *play) lists(ctx context.Context, s Section, name, nothing string, list func(context.Context) ([]string, error)) error {
 	var have []string
 	err := eventually(ctx, func() (err error) {
-		if have, err = p.waiting(ctx); err != nil {
+		if have, err = list(ctx); err != nil {
 			return err
 		}
 		rest := slices.Clone(have)
@@ -29,14 +35,14 @@ func (p *play) queue(ctx context.Context, s Section) error {
 			rest = slices.Delete(rest, i, i+1)
 		}
 		if len(rest) > 0 {
-			return &mismatch{p.where(s.Line), "nothing else waits", strings.Join(rest, " | ")}
+			return &mismatch{p.where(s.Line), nothing, strings.Join(rest, " | ")}
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("queue: %d", len(have))
+	text := fmt.Sprintf("%s: %d", name, len(have))
 	p.note(text, text)
 	return nil
 }
