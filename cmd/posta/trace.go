@@ -25,6 +25,9 @@ func (c *cli) traceCommand() *cobra.Command {
 				return fmt.Errorf("%w: %s", errUsage, c.lang.Say("error.trace.stdin", err))
 			}
 			q.Query = strings.ToValidUTF8(string(b), "\uFFFD")
+			if strings.TrimSpace(q.Query) == "" { // an empty query would list everything
+				return fmt.Errorf("%w: %s", errUsage, c.lang.Say("error.trace.empty"))
+			}
 		}
 		var out []command.Trace
 		if err := c.do(cmd.Context(), "trace.find", q, &out); err != nil {
