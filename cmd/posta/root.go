@@ -44,7 +44,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		c.labCommand(), c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(), c.reflectorCommand(),
 		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.accessCommand(), c.dkimCommand(), c.queueCommand(), c.quarantineCommand(), c.traceCommand(), c.explainCommand(),
-		c.spamCommand(), c.storeCommand(), c.backupCommand(), c.sendmailCommand(), c.versionCommand(),
+		c.dnsblCommand(), c.spamCommand(), c.storeCommand(), c.backupCommand(), c.sendmailCommand(), c.versionCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
