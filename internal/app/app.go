@@ -19,6 +19,7 @@ import (
 	"posta/internal/certs"
 	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/destination"
 	"posta/internal/durable"
 	"posta/internal/finding"
 	"posta/internal/intake"
@@ -84,27 +85,28 @@ const drain = 30 * time.Second
 
 // server is the parts of a running server.
 type server struct {
-	cfg      *config.Config
-	opt      Options
-	log      *slog.Logger
-	state    *State
-	certs    *certs.Manager
-	dns      resolver.Resolver
-	login    *admit.Authenticator
-	in       *intake.Intake
-	scanners *scan.Runner // nil: none
-	queue    *queue.Queue
-	keeper   *quarantine.Keeper
-	train    *train.Trainer
-	remind   *remind.Reminder
-	relay    *relay.Relay
-	reg      *prometheus.Registry
-	trust    []netip.Prefix
-	bound    []bound
-	doors    []door
-	house    *command.House
-	traces   *retention
-	found    []finding.Finding // about ourselves, at the start
+	cfg          *config.Config
+	opt          Options
+	log          *slog.Logger
+	state        *State
+	certs        *certs.Manager
+	dns          resolver.Resolver
+	login        *admit.Authenticator
+	in           *intake.Intake
+	scanners     *scan.Runner // nil: none
+	queue        *queue.Queue
+	keeper       *quarantine.Keeper
+	train        *train.Trainer
+	remind       *remind.Reminder
+	destinations *destination.Recorder // how others take our mail
+	relay        *relay.Relay
+	reg          *prometheus.Registry
+	trust        []netip.Prefix
+	bound        []bound
+	doors        []door
+	house        *command.House
+	traces       *retention
+	found        []finding.Finding // about ourselves, at the start
 
 	forgot time.Time // when what was learned was pruned last
 }
@@ -204,6 +206,7 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 		Failure: s.opt.LoginFailure, Now: s.opt.Now, MaxAge: func() time.Duration { return s.accountPolicy().MaxAge() },
 	})
 	s.remind = s.newReminder()
+	s.destinations = destination.NewRecorder(s.state.Store, s.log)
 	if s.scanners, err = s.newScanners(); err != nil {
 		return err
 	}
@@ -303,6 +306,9 @@ func (s *server) run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return s.certs.Run(ctx) })
+	g.Go(func() error { // until the last attempt is noted
+		return s.destinations.Run(serving)
+	})
 	g.Go(func() error { return s.queue.Run(ctx) })
 	g.Go(func() error {
 		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)

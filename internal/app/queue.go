@@ -41,8 +41,9 @@ func (s *server) newQueue() (*queue.Queue, error) {
 	}
 	return queue.New(queue.Config{
 		Store: s.state.Store, Blobs: s.state.Blobs, Router: router, Relay: s.relay, Depositor: notices{s},
-		Keys: func(domain string) []store.DKIMKey { return s.state.Directory.View().Keys(domain) },
-		Node: nodeName(), Hostname: s.cfg.Hostname, Language: lang,
+		Keys:    func(domain string) []store.DKIMKey { return s.state.Directory.View().Keys(domain) },
+		Observe: s.observe,
+		Node:    nodeName(), Hostname: s.cfg.Hostname, Language: lang,
 		Total: s.cfg.Queue.Total, PerDomain: s.cfg.Queue.PerDomain,
 		Retry: durations(s.cfg.Queue.Retry), Delay: time.Duration(s.cfg.Queue.DelayWarning), Now: s.opt.Now, Log: s.log,
 	}), nil

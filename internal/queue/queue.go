@@ -90,6 +90,9 @@ type Config struct {
 	// says.
 	Sign func(e *store.QueueEntry) bool
 
+	// Observe hears of each recipient's outcome, and of the state that it led to. It must not block; nil hears nothing.
+	Observe func(e *store.QueueEntry, o *relay.Outcome, state store.QueueState)
+
 	Node     string       // name of this node, for leases
 	Hostname string       // fully qualified: who reports in notices
 	From     addr.Address // of notices; zero means MAILER-DAEMON at Hostname

@@ -36,6 +36,9 @@ func (q *Queue) settle(ctx context.Context, b *batch, out []relay.Outcome, notes
 		}
 		s := q.decide(&b.entries[i], out[i], notes, now)
 		q.count(&s)
+		if q.cfg.Observe != nil && b.entries[i].Kind == store.Remote {
+			q.cfg.Observe(&b.entries[i], &s.out, s.attempt.State)
+		}
 		if s.notice == "" {
 			plain = append(plain, s.attempt)
 		} else {

@@ -15,11 +15,12 @@ const (
 	Reputation                        // counts of a sender domain and network
 	Correspondent                     // somebody our user wrote to
 	Allowance                         // what an account of ours sent in the last day
+	Destination                       // how a domain took our mail on one day
 )
 
 // FactKinds lists the kinds.
 func FactKinds() []FactKind {
-	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance}
+	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination}
 }
 
 // Bounds of one fact, in octets.
