@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,21 +27,6 @@ const bea = "bea@remota.test"
 // bea's mail in a Maildir and hands everything else to a smart host.
 type postfix struct {
 	dir, addr string
-}
-
-// freePort is a port that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 const postfixMain = `compatibility_level = 3.6
@@ -206,7 +192,7 @@ func TestPostfix(t *testing.T) {
 	if os.Getuid() != 0 {
 		postatest.Missing(t, "Postfix starts as root only")
 	}
-	port := freePort(t)
+	port := strconv.Itoa(postatest.FreePort(t))
 	h := newHouse(t, "[queue]\nsmart_host = \"[127.0.0.1]:"+port+"\"\n", `remota.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"`)
 	p := startPostfix(t, port, h)
 
@@ -269,7 +255,7 @@ func TestPostfixAsSmartHost(t *testing.T) {
 	if os.Getuid() != 0 {
 		postatest.Missing(t, "Postfix starts as root only")
 	}
-	port := freePort(t)
+	port := strconv.Itoa(postatest.FreePort(t))
 	h := newHouse(t, "[queue]\nsmart_host = \"[127.0.0.1]:"+port+"\"\nsmart_host_tls = \"verified\"\nretry = [\"10m\"]\nhost_down = \"1s\"\n",
 		`remota.test. 60 IN TXT "v=spf1 ip4:127.0.0.1 -all"`)
 	p := startPostfix(t, port, h, "smtpd_tls_security_level = encrypt")

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -21,6 +20,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"posta/internal/postatest"
 )
 
 // Server is a PostgreSQL that a test has started for itself.
@@ -35,7 +36,7 @@ type Server struct {
 // Start starts a server and waits until it answers.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{Port: freePort(t), bin: programs(t), dir: folder(t)}
+	s := &Server{Port: postatest.FreePort(t), bin: programs(t), dir: folder(t)}
 	s.attr = unprivileged(t, s.dir)
 	if out, err := s.command("initdb", "-D", s.dir+"/data", "-U", "posta", "-A", "trust", "-E", "UTF8", "-N").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
@@ -141,16 +142,6 @@ func unprivileged(t testing.TB, dir string) *syscall.SysProcAttr {
 		t.Fatal(err)
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -98,21 +99,6 @@ func find(t testing.TB, name string) string {
 	return ""
 }
 
-// freePort is a port that was free a moment ago.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // write puts a file into a folder and gives its path.
 func write(t testing.TB, dir, name, text string) string {
 	t.Helper()
@@ -146,7 +132,7 @@ type DKIM struct {
 // OpenDKIM runs opendkim. It adds Authentication-Results to whatever it verifies.
 func OpenDKIM(t testing.TB, d DKIM) *Program {
 	t.Helper()
-	p := &Program{path: find(t, "opendkim"), Port: freePort(t)}
+	p := &Program{path: find(t, "opendkim"), Port: strconv.Itoa(postatest.FreePort(t))}
 	dir := t.TempDir()
 	mode, internal, key := "v", "192.0.2.99", ""
 	if d.Sign {
@@ -175,7 +161,7 @@ TemporaryDirectory %s
 // given, and a stream limit of 1 MiB.
 func ClamAV(t testing.TB, signature string) *Program {
 	t.Helper()
-	p, dir := &Program{path: find(t, "clamd"), Port: freePort(t)}, t.TempDir()
+	p, dir := &Program{path: find(t, "clamd"), Port: strconv.Itoa(postatest.FreePort(t))}, t.TempDir()
 	db := filepath.Join(dir, "db")
 	if err := os.Mkdir(db, 0o700); err != nil {
 		t.Fatal(err)
@@ -211,7 +197,7 @@ end })
 // Rspamd runs rspamd with one rule of our own, and no DNS.
 func Rspamd(t testing.TB) *Program {
 	t.Helper()
-	p, dir := &Program{path: find(t, "rspamd"), Port: freePort(t)}, t.TempDir()
+	p, dir := &Program{path: find(t, "rspamd"), Port: strconv.Itoa(postatest.FreePort(t))}, t.TempDir()
 	write(t, dir, "tld", "com\nnet\norg\n")
 	write(t, dir, "own.lua", rspamdLua)
 	conf := write(t, dir, "conf", fmt.Sprintf(rspamdConf, dir, p.Port))
