@@ -314,6 +314,7 @@ func (s *server) run(ctx context.Context) error {
 		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)
 	})
 	g.Go(func() error { return s.keeper.Run(ctx) })
+	g.Go(func() error { return s.newListWatch().Run(ctx) })
 	g.Go(func() error { return s.train.Run(ctx) })
 	g.Go(func() error { return s.remind.Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })

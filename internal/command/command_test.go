@@ -82,6 +82,8 @@ func TestCommands(t *testing.T) {
 		{"queue.drop", `{}`, `say which: a queue id, a domain or an address`},
 		{"queue.ls", `{"id":"x"}`, `"x": not an id: 26 characters of 0-9 a-z without i l o u are wanted`},
 		{"trace.find", `{"query":"nadie@empresa.test"}`, `no trace of "nadie@empresa.test"; search by address, @domain, IP, Message-ID or an id from a reply`},
+		{"reputation.enrol", `{"name":"snds","state":"fertig"}`, `"fertig" is no state; there are none, asked, done, refused, unwanted`},
+		{"reputation.enrol", `{"name":"x","state":"done"}`, `"x" is no service that we know; there are dnswl, postmaster-tools, snds, jmrp, yahoo-cfl`},
 		{"destination.ls", `{}`, `{"domains":[]}`},
 		{"destination.ls", `{"days":46}`, `46 is no number of days from 1 to 45`},
 		{"destination.ls", `{"domain":"a b"}`, `"a b" is no domain: addr: syntax error in domain`},

@@ -25,7 +25,7 @@ var floors = []struct {
 	{"domain", []string{"mail", "mailbox", "finding"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
-	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "reputation", "allowance", "zone", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
+	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access", "reflector"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "quarantine", "outbox", "remind", "rescue", "train"}},
@@ -71,8 +71,10 @@ var exceptions = map[string]string{
 	"spam/content ← spam/links":  "the links that content read",
 	"spam/content ← spam/attach": "the files that content read",
 	"refusal ← destination":      "what a domain answered is kept with what it means",
+	"dnsbl ← standing":           "how we stand in the lists is what they answer",
 	"milter ← scan":              "a milter is one kind of scanner",
 	"dkim ← arc":                 "RFC 8617 defines ARC's signatures by their differences from DKIM's",
+	"postatest ← pgtest":         "a port is found in one place",
 	"postatest ← scan/peertest":  "that a peer is missing is said in one place",
 }
 

@@ -83,3 +83,65 @@ func TestWorker(t *testing.T) {
 		}
 	})
 }
+
+// Regular work is planned once, done when it is due, again sooner after it failed, and
+// goes on where it was after a restart.
+func TestRegular(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		s := &calendar{}
+		var story []string
+		run := func(long time.Duration, fail bool) {
+			ctx, stop := context.WithTimeout(t.Context(), long)
+			defer stop()
+			r := &Regular{Store: s, Node: "n", Key: "k", Every: 4 * time.Hour, Do: func(context.Context) error {
+				story = append(story, time.Since(began).Round(time.Minute).String())
+				if fail {
+					fail = false
+					return errors.New("no DNS")
+				}
+				return nil
+			}}
+			if err := r.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+		run(6*time.Hour, true)
+		run(9*time.Hour, false)
+		if got := fmt.Sprint(story); got != "[1m0s 1h1m0s 5h1m0s 9h1m0s 13h1m0s]" {
+			t.Error(got)
+		}
+		if s.added != 1 || s.why != "" {
+			t.Errorf("planned %d times, last error %q", s.added, s.why)
+		}
+	})
+}
+
+// calendar has one job.
+type calendar struct {
+	due   time.Time
+	added int
+	why   string
+}
+
+func (c *calendar) AddJob(_ context.Context, j store.Job) error {
+	if c.added > 0 {
+		return store.ErrExists
+	}
+	c.added, c.due = 1, j.Due
+	return nil
+}
+
+func (c *calendar) ClaimJob(context.Context, string, []string, time.Duration) (store.Job, error) {
+	if c.due.After(time.Now()) {
+		return store.Job{}, store.ErrNotFound
+	}
+	return store.Job{ID: 1}, nil
+}
+
+func (c *calendar) EndJob(_ context.Context, _, _ int64, again time.Time, why string) error {
+	c.due, c.why = again, why
+	return nil
+}
+
+func (c *calendar) NextJob(context.Context, []string) (time.Time, error) { return c.due, nil }

@@ -16,11 +16,13 @@ const (
 	Correspondent                     // somebody our user wrote to
 	Allowance                         // what an account of ours sent in the last day
 	Destination                       // how a domain took our mail on one day
+	ListState                         // how one of our addresses or domains stands in a DNS list
+	ListChange                        // that this changed
 )
 
 // FactKinds lists the kinds.
 func FactKinds() []FactKind {
-	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination}
+	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination, ListState, ListChange}
 }
 
 // Bounds of one fact, in octets.

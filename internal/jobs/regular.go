@@ -1,0 +1,82 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"posta/internal/store"
+)
+
+// Adder makes jobs.
+type Adder interface {
+	Store
+	AddJob(ctx context.Context, j store.Job) error
+}
+
+// Regular is work that is done over and over by one node of many: a job that is never
+// over. Store, Node, Key, Every and Do are required.
+type Regular struct {
+	Store Adder
+	Node  string        // name of this node, for leases
+	Key   string        // of the job, and its kind
+	First time.Duration // from the first start to the first run; 0 means a minute
+	Every time.Duration // from the end of a run to the next
+	Again time.Duration // from a failed one; 0 means an hour, or Every if that is less
+	Lease time.Duration // longer than a run takes; 0 means an hour
+	Poll  time.Duration // looks whether it is due; 0 means a minute
+	Now   func() time.Time
+	Log   *slog.Logger
+	// Do does the work. It may be repeated: a node that dies leaves it to another.
+	Do func(ctx context.Context) error
+
+	planned bool
+}
+
+// Run does the work whenever it is due, until ctx ends. It returns nil.
+func (r *Regular) Run(ctx context.Context) error {
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	poll := cmp.Or(r.Poll, time.Minute)
+	w := Worker{Store: r.Store, Node: r.Node, Kinds: []string{r.Key}, Lease: cmp.Or(r.Lease, time.Hour), Poll: poll, Now: r.Now, Log: r.Log}
+	w.Do = func(ctx context.Context, j *store.Job) { r.do(ctx, &w, j) }
+	for ctx.Err() == nil {
+		r.plan(ctx)
+		pause := w.Turn(ctx)
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// plan makes sure that there is a job.
+func (r *Regular) plan(ctx context.Context) {
+	if r.planned {
+		return
+	}
+	err := r.Store.AddJob(ctx, store.Job{Key: r.Key, Kind: r.Key, Due: r.Now().Add(cmp.Or(r.First, time.Minute))})
+	if r.planned = err == nil || errors.Is(err, store.ErrExists); !r.planned && ctx.Err() == nil {
+		r.Log.WarnContext(ctx, "not planned", "job", r.Key, "err", err)
+	}
+}
+
+func (r *Regular) do(ctx context.Context, w *Worker, j *store.Job) {
+	next, why := r.Every, ""
+	if err := r.Do(ctx); err != nil {
+		next, why = cmp.Or(r.Again, min(time.Hour, r.Every)), err.Error()
+		if ctx.Err() == nil {
+			r.Log.WarnContext(ctx, "regular work failed", "job", r.Key, "err", err)
+		}
+	}
+	w.End(ctx, j, r.Now().Add(next), why)
+}
