@@ -20,12 +20,12 @@ var floors = []struct {
 	name     string
 	packages []string
 }{
-	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "certs", "sandbox", "systemd", "words"}},
+	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "words"}},
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres"}},
 	{"domain", []string{"mail", "mailbox", "finding"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
-	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
+	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "audit", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access", "reflector"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "quarantine", "outbox", "remind", "rescue", "train"}},
@@ -75,6 +75,10 @@ var exceptions = map[string]string{
 	"milter ← scan":              "a milter is one kind of scanner",
 	"dkim ← arc":                 "RFC 8617 defines ARC's signatures by their differences from DKIM's",
 	"postatest ← pgtest":         "a port is found in one place",
+	"resolver ← authority":       "the names and addresses of the servers that are asked one by one",
+	"spf ← audit":                "an audit makes findings of what its neighbours see",
+	"iprev ← audit":              "an audit makes findings of what its neighbours see",
+	"helo ← audit":               "an audit makes findings of what its neighbours see",
 	"postatest ← scan/peertest":  "that a peer is missing is said in one place",
 }
 

@@ -1,0 +1,118 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"posta/internal/authority"
+	"posta/internal/finding"
+	"posta/internal/resolver"
+)
+
+const defaultTimeout = time.Minute
+
+// Target is what an audit is about.
+type Target struct {
+	Domain string       // in A-labels, lower-case, without final dot
+	IPs    []netip.Addr // addresses that send its mail, where they are known; nil: those of its exchangers stand for them
+	HELO   string       // what its servers say in HELO, where it is known; empty: each exchanger's name
+	// SendOnly declares that the domain sends mail and wants none (S10).
+	SendOnly bool
+	// RDAP asks the registry about the domain's age, expiry and locks. It tells the registry that one is interested, so it is
+	// off unless asked for.
+	RDAP bool
+	Self *Self // what only the house itself knows; nil for strangers
+}
+
+// Self is what a server knows of its own house.
+type Self struct {
+	Hostname string       // what we say in EHLO and in our greeting
+	IPs      []netip.Addr // our public addresses
+	Domains  []string     // for which we take mail
+	// Selectors are the DKIM keys that sign for the audited domain, by selector, each with the record that should be published.
+	Selectors map[string]string
+}
+
+// Config is an audit's surroundings. Resolver and Authority are needed.
+type Config struct {
+	Resolver  resolver.Resolver
+	Authority *authority.Client
+	// Hello is the name that probes give in EHLO. Empty: the local host name, or an address literal.
+	Hello string
+	// Dial opens connections to mail servers. Nil: a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	HTTP *http.Client     // for policies, autoconfig, RDAP. Nil: a client without redirects to other hosts
+	Now  func() time.Time // Nil: time.Now
+	// Timeout bounds the whole audit. Zero: one minute.
+	Timeout time.Duration
+}
+
+// audit is one run: target, surroundings and the facts found so far. It is made by
+// Run and ends with it; its evaluators run at the same time and share it.
+type audit struct {
+	Target
+	cfg   Config
+	facts facts
+
+	mu     sync.Mutex
+	probes []string
+}
+
+// probed notes which probe was made, as the report tells it: "DNS: the servers of
+// example.org, one by one".
+func (a *audit) probed(what string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Contains(a.probes, what) {
+		a.probes = append(a.probes, what)
+	}
+}
+
+// Run makes the audit of one target. It blocks until all evaluators are done or
+// the time is over; what is not known by then could not be verified.
+func Run(ctx context.Context, cfg Config, t Target) Report {
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.HTTP == nil {
+		cfg.HTTP = &http.Client{CheckRedirect: sameHost}
+	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	a := &audit{Target: t, cfg: cfg}
+	a.facts = a.gather(ctx)
+	began := cfg.Now()
+	all := a.evaluate(ctx)
+	return a.report(began, all)
+}
+
+// evaluate runs the list side by side; the findings come in the order of the list.
+func (a *audit) evaluate(ctx context.Context) []finding.Finding {
+	rows := evaluators()
+	found := make([][]finding.Finding, len(rows))
+	var wg sync.WaitGroup
+	for i, e := range rows {
+		wg.Go(func() { found[i] = e.run(ctx, a) })
+	}
+	wg.Wait()
+	return slices.Concat(found...)
+}
+
+// sameHost follows redirects within a host only: what is asked of one name must not
+// become a question to another.
+func sameHost(req *http.Request, via []*http.Request) error {
+	if len(via) > 3 || req.URL.Host != via[0].URL.Host {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}

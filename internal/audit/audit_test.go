@@ -1,0 +1,115 @@
+package audit
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"posta/internal/authority"
+	"posta/internal/finding"
+	"posta/internal/resolver"
+)
+
+// run audits a target over a literal world.
+func run(t *testing.T, dns resolver.Resolver, target Target) Report {
+	t.Helper()
+	return Run(t.Context(), Config{Resolver: dns, Authority: authority.New(dns, authority.Config{Timeout: time.Millisecond}), Timeout: 10 * time.Second}, target)
+}
+
+// outcomes lists the fails and what could not be verified as "check subject", with "?" for the latter.
+func outcomes(r *Report, sections ...string) (out []string) {
+	for _, f := range r.Findings {
+		if !slices.Contains(sections, f.Check.Section()) {
+			continue
+		}
+		switch f.Outcome {
+		case finding.Fail:
+			out = append(out, fmt.Sprintf("%s %s", f.Check, f.Subject))
+		case finding.Unverified:
+			out = append(out, fmt.Sprintf("%s %s ?", f.Check, f.Subject))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Each fault of MX, of names and of SPF is found, and only it; what did not answer is
+// never a fault.
+func TestFaults(t *testing.T) {
+	good := func(extra resolver.Static) resolver.Static {
+		z := resolver.Static{
+			"good.test":    {"MX 10 mx.good.test", "TXT v=spf1 mx -all", "A 203.0.113.80"},
+			"mx.good.test": {"A 203.0.113.25", "TXT v=spf1 a -all"},
+			"203.0.113.25": {"PTR mx.good.test"},
+		}
+		for k, v := range extra {
+			z[k] = v
+		}
+		return z
+	}
+	for _, tc := range []struct {
+		what string
+		zone resolver.Static
+		to   Target
+		want string
+	}{
+		{"a good house", good(nil), Target{}, ""},
+		{"no such domain", resolver.Static{}, Target{}, "sender.domain good.test"},
+		{"mail would go to the address", good(resolver.Static{"good.test": {"A 203.0.113.25", "TXT v=spf1 a -all"}}), Target{}, "sender.mx good.test"},
+		{"an address in the MX", good(resolver.Static{"good.test": {"MX 10 203.0.113.25", "TXT v=spf1 -all"}}), Target{}, "mx.address 203.0.113.25"},
+		{"the exchanger is an alias", good(resolver.Static{"good.test": {"MX 10 mail.good.test", "TXT v=spf1 mx -all"}, "mail.good.test": {"CNAME mx.good.test"}}), Target{HELO: "mx.good.test"}, "mx.cname mail.good.test"},
+		{"the exchanger does not exist", good(resolver.Static{"good.test": {"MX 10 no.good.test", "TXT v=spf1 -all"}}), Target{}, "mx.dangling no.good.test"},
+		{"a private exchanger", good(resolver.Static{"mx.good.test": {"A 10.0.0.1"}}), Target{}, "mx.private mx.good.test"},
+		{"DNS is silent about MX", good(resolver.Static{"good.test": {"MX FAIL timeout", "TXT v=spf1 mx -all"}}), Target{},
+			"mx.null good.test ?\nsender.domain good.test ?\nsender.mx good.test ?\nspf.broad good.test ?\nspf.invalid good.test ?\nspf.lookups good.test ?"},
+		{"no reverse name", good(resolver.Static{"203.0.113.25": nil}), Target{}, "ptr.missing 203.0.113.25"},
+		{"a reverse name that leads elsewhere", good(resolver.Static{"203.0.113.25": {"PTR www.good.test"}, "www.good.test": {"A 203.0.113.80"}}), Target{}, "ptr.mismatch 203.0.113.25"},
+		{"a generic reverse name", good(resolver.Static{"203.0.113.25": {"PTR 203-0-113-25.dyn.isp.example"}, "203-0-113-25.dyn.isp.example": {"A 203.0.113.25"}}), Target{}, "ptr.generic 203.0.113.25"},
+		{"reverse DNS is silent", good(resolver.Static{"203.0.113.25": {"FAIL timeout"}}), Target{}, "ptr.mismatch 203.0.113.25 ?\nptr.missing 203.0.113.25 ?"},
+		{"HELO is the name of a PC (S2)", good(nil), Target{HELO: "PC-SECRETARIA"}, "helo.fqdn PC-SECRETARIA (203.0.113.25)"},
+		{"HELO is an address (S3)", good(nil), Target{HELO: "[203.0.113.25]"}, "helo.literal [203.0.113.25] (203.0.113.25)"},
+		{"HELO does not exist (S6)", good(nil), Target{HELO: "no.good.test"}, "helo.unknown no.good.test (203.0.113.25)"},
+		{"SPF is missing", good(resolver.Static{"good.test": {"MX 10 mx.good.test"}}), Target{}, "spf.missing good.test"},
+		{"SPF twice", good(resolver.Static{"good.test": {"MX 10 mx.good.test", "TXT v=spf1 mx -all", "TXT v=spf1 -all"}}), Target{}, "spf.multiple good.test"},
+		{"SPF with the guide's names (S31)", good(resolver.Static{"good.test": {"MX 10 mx.good.test", "TXT v=spf1 ipv4:203.0.113.25 -all"}}), Target{}, "spf.invalid good.test"},
+		{"SPF of everybody", good(resolver.Static{"good.test": {"MX 10 mx.good.test", "TXT v=spf1 +all"}}), Target{}, "spf.broad good.test"},
+		{"SPF refuses its own", good(nil), Target{HELO: "mx.good.test", IPs: addrs("203.0.113.99")}, "ptr.missing 203.0.113.99\nspf.fail 203.0.113.99\nspf.helo mx.good.test (203.0.113.99)"},
+		{"declared to send only (S10)", good(resolver.Static{"good.test": {"A 203.0.113.25", "TXT v=spf1 a -all"}}), Target{SendOnly: true, HELO: "mx.good.test"}, ""},
+		{"parked", good(resolver.Static{"good.test": {"MX 0 .", "TXT v=spf1 -all"}}), Target{}, ""},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			tc.to.Domain = "good.test"
+			r := run(t, tc.zone, tc.to)
+			if got := strings.Join(outcomes(&r, "sender", "mx", "ptr", "helo", "spf"), "\n"); got != tc.want {
+				t.Errorf("found\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
+// No area hides what another has: each is marked by its own worst fault.
+func TestGrades(t *testing.T) {
+	r := run(t, resolver.Static{
+		"a.test": {"MX 10 mx.a.test", "TXT v=spf1 mx -all"}, "mx.a.test": {"A 203.0.113.1"},
+	}, Target{Domain: "a.test"})
+	got := map[Area]Mark{}
+	for _, g := range r.Grades {
+		got[g.Area] = g.Mark
+	}
+	if got[Identity] != Broken || got[Reachability] != Good || got[Authentication] == Broken {
+		t.Errorf("%v", got)
+	}
+	if worst, any := r.Worst(); !any || worst != finding.Critical || r.Findings[0].Check != finding.PTRMissing {
+		t.Errorf("worst %v, first %v", worst, r.Findings[0])
+	}
+}
+
+func addrs(list ...string) (out []netip.Addr) {
+	for _, s := range list {
+		out = append(out, netip.MustParseAddr(s))
+	}
+	return out
+}

@@ -1,0 +1,22 @@
+package audit
+
+import (
+	"context"
+
+	"posta/internal/finding"
+)
+
+// evaluator is one subject of the audit.
+type evaluator struct {
+	section string // of the report's probes, in the words of the union table: "MX", "SPF"
+	run     func(ctx context.Context, a *audit) []finding.Finding
+}
+
+// evaluators lists what runs, all side by side.
+func evaluators() []evaluator {
+	return []evaluator{
+		{"MX", exchangers},       // mx.go: CH-MX-01, 02, 04
+		{"identity", identities}, // identity.go: CH-ID-01 to 05
+		{"SPF", senderPolicy},    // spf.go: CH-SPF-01 to 05
+	}
+}

@@ -1,0 +1,96 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"posta/internal/finding"
+	"posta/internal/resolver"
+)
+
+// exchangers judges the MX records and where they lead (S9 to S13).
+func exchangers(_ context.Context, a *audit) []finding.Finding {
+	x := a.facts.mx()
+	if x.err != nil {
+		return unverified(x.err, a.Domain, finding.SenderDomain, finding.SenderMX, finding.MXNull)
+	}
+	out := []finding.Finding{judged(finding.SenderDomain, x.state == resolver.NXDomain, a.Domain, "DNS", x.state.String())}
+	if x.state == resolver.NXDomain {
+		return out
+	}
+	out = append(out, a.wantsMX(&x)...)
+	for i := range x.hosts {
+		out = append(out, exchanger(&x.hosts[i])...)
+	}
+	return out
+}
+
+// wantsMX judges whether there is an MX record where one is wanted. A domain that
+// takes no mail, or only sends, needs none.
+func (a *audit) wantsMX(x *exchange) []finding.Finding {
+	seen := fmt.Sprintf("%d MX records", len(x.hosts)+x.more)
+	if x.null {
+		seen += ", and MX 0 ."
+	}
+	switch a.setup() {
+	case withMail:
+		return []finding.Finding{finding.Of(finding.SenderMX, finding.Pass, a.Domain, "MX", seen)}
+	case implicit:
+		return []finding.Finding{finding.Of(finding.SenderMX, finding.Fail, a.Domain, "MX", seen, "address", addresses(a.facts.own()[0].addrs))}
+	case sendOnly:
+		return []finding.Finding{finding.Of(finding.SenderMX, finding.NotApplicable, a.Domain, "MX", seen, "declared", "send-only")}
+	}
+	return []finding.Finding{finding.Of(finding.SenderMX, finding.NotApplicable, a.Domain, "MX", seen)}
+}
+
+// exchanger judges one MX host: a name and no address, no alias, with addresses that
+// the world can reach.
+func exchanger(h *host) []finding.Finding {
+	subject := h.name
+	out := []finding.Finding{judged(finding.MXAddress, h.literal, subject, "MX", fmt.Sprintf("%d %s", h.preference, h.name))}
+	if h.literal {
+		return out
+	}
+	if h.state == 0 {
+		return append(out, unverified(h.err, subject, finding.MXDangling, finding.MXCNAME, finding.MXPrivate)...)
+	}
+	out = append(out, judged(finding.MXCNAME, len(h.alias) > 0, subject, "alias of", strings.Join(h.alias, " → ")))
+	if len(h.alias) == 0 {
+		out[len(out)-1].Evidence = nil
+	}
+	if h.state != resolver.Found && h.err == nil {
+		return append(out, finding.Of(finding.MXDangling, finding.Fail, subject, "A and AAAA", h.state.String()))
+	}
+	out = append(out, finding.Of(finding.MXDangling, finding.Pass, subject, "addresses", addresses(h.addrs)))
+	var private []netip.Addr
+	for _, ip := range h.addrs {
+		if !public(ip) {
+			private = append(private, ip)
+		}
+	}
+	if len(private) == 0 {
+		return append(out, finding.Of(finding.MXPrivate, finding.Pass, subject))
+	}
+	return append(out, judged(finding.MXPrivate, len(private) == len(h.addrs), subject, "not public", addresses(private)))
+}
+
+// public tells an address that the Internet can reach.
+func public(ip netip.Addr) bool {
+	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !sharedSpace.Contains(ip)
+}
+
+// sharedSpace is between a provider and its customers (RFC 6598 §7).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+func addresses(ips []netip.Addr) string {
+	if len(ips) == 0 {
+		return "none"
+	}
+	s := make([]string, len(ips))
+	for i, ip := range ips {
+		s[i] = ip.String()
+	}
+	return strings.Join(s, " ")
+}
