@@ -97,6 +97,7 @@ type server struct {
 	queue        *queue.Queue
 	keeper       *quarantine.Keeper
 	train        *train.Trainer
+	watch        watch
 	remind       *remind.Reminder
 	destinations *destination.Recorder // how others take our mail
 	relay        *relay.Relay
@@ -315,6 +316,8 @@ func (s *server) run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.keeper.Run(ctx) })
 	g.Go(func() error { return s.newListWatch().Run(ctx) })
+	g.Go(func() error { return s.newDaily().Run(ctx) })
+	g.Go(func() error { return s.watchDaily(ctx) })
 	g.Go(func() error { return s.train.Run(ctx) })
 	g.Go(func() error { return s.remind.Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })

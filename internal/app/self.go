@@ -29,7 +29,7 @@ func (s *server) self() []finding.Finding {
 	for _, p := range s.state.Access.At(s.opt.Now()).Relays() {
 		out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "access map", p.String()+" RELAY"))
 	}
-	return slices.Concat(out, s.listFindings(), s.scannerFindings(), s.keeper.Findings())
+	return slices.Concat(out, s.systemFindings(), s.listFindings(), s.scannerFindings(), s.keeper.Findings())
 }
 
 func certFindings(f certs.Fact) []finding.Finding {

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"posta/internal/store"
 )
@@ -14,6 +15,9 @@ type Rescue interface {
 	// Backup writes into the folder dir, which is made; an absolute path.
 	Backup(ctx context.Context, dir string) (Saved, error)
 }
+
+// BackupSetting is the directory's setting with the time of the last backup, as RFC 3339.
+const BackupSetting = "backup.last"
 
 // Verified is the result of store.verify.
 type Verified struct {
@@ -76,8 +80,12 @@ func createBackup(ctx context.Context, h *House, p Principal, a Folder) (any, er
 		return nil, err
 	}
 	// A copy of everything is worth a line in the log of who did what.
-	err = h.Store.ChangeDirectory(ctx, func(store.DirectoryTx) (store.Audit, error) {
-		return store.Audit{At: h.now(), Principal: p.Name, Tenant: p.Tenant, Command: "backup.create", Object: saved.Dir, After: asJSON(saved)}, nil
+	at := h.now().UTC()
+	err = h.Store.ChangeDirectory(ctx, func(tx store.DirectoryTx) (store.Audit, error) {
+		if err := tx.PutSetting(BackupSetting, at.Format(time.RFC3339)); err != nil {
+			return store.Audit{}, err
+		}
+		return store.Audit{At: at, Principal: p.Name, Tenant: p.Tenant, Command: "backup.create", Object: saved.Dir, After: asJSON(saved)}, nil
 	})
 	return saved, err
 }

@@ -57,6 +57,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	c.checkLimits(bad)
 	c.checkQueue(bad)
 	c.checkTrace(bad)
+	c.checkDaily(bad)
 	c.checkStore(bad)
 	c.checkScanners(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {

@@ -41,6 +41,7 @@ type Config struct {
 	Limits  Limits  `toml:"limits"`
 	Queue   Queue   `toml:"queue"`
 	Trace   Trace   `toml:"trace"`
+	Daily   Daily   `toml:"daily"`
 	Log     Log     `toml:"log"`
 
 	// Scanners are asked about each message, in the order in which they stand.
@@ -251,6 +252,7 @@ func Default() *Config {
 		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000, NetworkRate: 300, SenderRate: 300, RecipientRate: 100},
 		Queue:  defaultQueue(),
 		Trace:  Trace{Keep: Duration(45 * 24 * time.Hour), Size: 10 << 30},
+		Daily:  Daily{Letter: "always", BackupDays: 8, TimeServers: []string{"pool.ntp.org"}},
 		Log:    Log{Level: "info", Format: "text"},
 	}
 }

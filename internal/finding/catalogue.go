@@ -108,6 +108,11 @@ const (
 	ConnProxy         ID = "conn.proxy"
 	SystemBusy        ID = "system.busy"
 	SystemFull        ID = "system.full"
+	SystemDisk        ID = "system.disk"
+	SystemQueue       ID = "system.queue"
+	SystemBackup      ID = "system.backup"
+	SystemVersion     ID = "system.version"
+	SystemClock       ID = "system.clock"
 	SandboxOff        ID = "sandbox.off"
 	CertSelfSigned    ID = "cert.self-signed"
 	CertExpiring      ID = "cert.expiring"
@@ -222,6 +227,11 @@ var catalogue = [...]Check{
 	{ConnProxy, 50, High, "PROXY protocol §2", "S82"},
 	{SystemBusy, 43, Medium, "RFC 5321 §4.2.3", "CH-SMTP-18"},
 	{SystemFull, 44, Critical, "RFC 5321 §4.2.3", "CH-SMTP-18"},
+	{SystemDisk, 256, High, "RFC 3463 §3.4", "CH-SMTP-18"},
+	{SystemQueue, 257, Medium, "RFC 5321 §4.5.4.1", "CH-SMTP-18"},
+	{SystemBackup, 258, High, "M3AAWG sender practice", "CH-SMTP-18"},
+	{SystemVersion, 259, Medium, "M3AAWG sender practice", "CH-SMTP-18 S119"},
+	{SystemClock, 260, High, "RFC 5905 §1; RFC 5322 §3.6.1", "CH-SMTP-16"},
 	{SandboxOff, 45, Low, "Landlock", "S118"},
 	{CertSelfSigned, 46, High, "RFC 8314 §3", "CH-TLS-03 S150"},
 	{CertExpiring, 47, High, "RFC 5280 §4.1.2.5", "CH-TLS-03"},

@@ -2,7 +2,7 @@ package finding
 
 // setWords is how many 64-bit words the bitset of passes has. It may grow: a record
 // kept with fewer words reads as one whose further bits are clear.
-const setWords = 4
+const setWords = 5
 
 // MaxChecks is how many checks a Set has room for: each Bit is less.
 const MaxChecks = 64 * setWords

@@ -20,15 +20,15 @@ var floors = []struct {
 	name     string
 	packages []string
 }{
-	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "words"}},
+	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres"}},
-	{"domain", []string{"mail", "mailbox", "finding"}},
+	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "audit", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access", "reflector"}},
 	{"command", []string{"admit", "command", "config"}},
-	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "quarantine", "outbox", "remind", "rescue", "train"}},
+	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "daily", "quarantine", "outbox", "remind", "rescue", "train"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
 	{"app", []string{"app"}},
 	{"lab", []string{"lab"}},
@@ -59,6 +59,8 @@ var exceptions = map[string]string{
 	"relay ← queue":              "the queue makes attempts through the relay",
 	"jobs ← outbox":              "the one way in which claimed work is done",
 	"jobs ← train":               "the one way in which claimed work is done",
+	"jobs ← daily":               "the one way in which claimed work is done",
+	"mail ← letter":              "a letter has a mail.ID",
 	"jobs ← remind":              "the one way in which claimed work is done",
 	"filing ← intake":            "intake carries out what filing decides",
 	"filing ← quarantine":        "what is released is filed",

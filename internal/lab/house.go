@@ -104,6 +104,7 @@ func (l *Lab) houseConfig(dir string, set setting, scans []scanner) *config.Conf
 	}
 	c.DNS.Servers = []string{l.dns.addr.String()}
 	c.Network.Public = []string{ourIP.String()}
+	c.Daily = config.Daily{Letter: "off"} // no network, and no letter among those of the scenarios
 	c.Policy.Level, c.Policy.Blocklists, c.Policy.DomainBlocklists = set.level, []string{blocklist}, []string{domainList}
 	c.Policy.Greylist = 1 // ns: the second attempt passes, however soon it comes
 	if set.list != "" {
