@@ -24,6 +24,7 @@ type facts struct {
 	mx     func() exchange     // the domain's exchangers with their addresses
 	own    func() []host       // the domain's own name, as a host (web, or mail without MX)
 	policy func() policyRecord // the domain's SPF record
+	dmarc  func() dmarcFact    // the DMARC record that holds for it
 	zone   func() zoneFact     // the zone that the domain is in, with its servers
 	sends  func() []netip.Addr // the addresses that are judged as senders
 }
@@ -34,6 +35,7 @@ func (a *audit) gather(ctx context.Context) facts {
 		mx:     sync.OnceValue(func() exchange { return findExchange(ctx, a.cfg.Resolver, a.Domain) }),
 		own:    sync.OnceValue(func() []host { return []host{findHost(ctx, a.cfg.Resolver, a.Domain)} }),
 		policy: sync.OnceValue(func() policyRecord { return findPolicy(ctx, a.cfg.Resolver, a.Domain) }),
+		dmarc:  sync.OnceValue(func() dmarcFact { return findProtection(ctx, a.cfg.Resolver, a.Domain) }),
 		zone: sync.OnceValue(func() zoneFact {
 			z, err := a.cfg.Authority.Zone(ctx, a.Domain)
 			if err == nil {

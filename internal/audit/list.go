@@ -18,5 +18,7 @@ func evaluators() []evaluator {
 		{"MX", exchangers},       // mx.go: CH-MX-01, 02, 04
 		{"identity", identities}, // identity.go: CH-ID-01 to 05
 		{"SPF", senderPolicy},    // spf.go: CH-SPF-01 to 05
+		{"DMARC", protection},    // dmarc.go: CH-DMARC-01 to 04, 06
+		{"BIMI", brand},          // bimi.go: CH-BIMI-01
 	}
 }

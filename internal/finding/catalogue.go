@@ -39,7 +39,21 @@ const (
 	DMARCFail         ID = "dmarc.fail"
 	DMARCMissing      ID = "dmarc.missing"
 	DMARCInvalid      ID = "dmarc.invalid"
+	DMARCMisplaced    ID = "dmarc.misplaced"
 	DMARCNone         ID = "dmarc.none"
+	DMARCReports      ID = "dmarc.reports"
+	DMARCReceiver     ID = "dmarc.receiver"
+	DMARCUnreachable  ID = "dmarc.unreachable"
+	DMARCAddresses    ID = "dmarc.addresses"
+	DMARCFailures     ID = "dmarc.failures"
+	DMARCPeople       ID = "dmarc.people"
+	DMARCSubdomains   ID = "dmarc.subdomains"
+	DMARCTesting      ID = "dmarc.testing"
+	DMARCRemoved      ID = "dmarc.removed"
+	BIMIRecord        ID = "bimi.record"
+	BIMIPolicy        ID = "bimi.policy"
+	BIMILogo          ID = "bimi.logo"
+	BIMICertificate   ID = "bimi.certificate"
 	ARCFail           ID = "arc.fail"
 	FromMissing       ID = "from.missing"
 	FromMultiple      ID = "from.multiple"
@@ -158,7 +172,21 @@ var catalogue = [...]Check{
 	{DMARCFail, 19, Critical, "RFC 9989 §5.3", "CH-DMARC-05 S44"},
 	{DMARCMissing, 20, Medium, "RFC 9989 §4.10", "CH-DMARC-01 S45"},
 	{DMARCInvalid, 21, High, "RFC 9989 §4.7", "CH-DMARC-01 S52"},
+	{DMARCMisplaced, 270, High, "RFC 9989 §4.6", "CH-DMARC-01 S25"},
 	{DMARCNone, 64, Low, "RFC 9989 §4.7", "CH-DMARC-02 S48"},
+	{DMARCReports, 264, Medium, "RFC 9990 §3", "CH-DMARC-03 S50"},
+	{DMARCReceiver, 265, High, "RFC 9990 §4", "CH-DMARC-03"},
+	{DMARCUnreachable, 266, Medium, "RFC 9990 §3", "CH-DMARC-03"},
+	{DMARCAddresses, 267, Low, "RFC 9990 §3", "CH-DMARC-03"},
+	{DMARCFailures, 268, Info, "RFC 9991 §3", "CH-DMARC-04"},
+	{DMARCPeople, 269, Info, "RFC 9989 §7.4", "CH-DMARC-06"},
+	{DMARCSubdomains, 263, Medium, "RFC 9989 §4.7", "CH-DMARC-02 S52"},
+	{DMARCTesting, 262, Low, "RFC 9989 §4.7", "CH-DMARC-02"},
+	{DMARCRemoved, 261, Low, "RFC 9989 §4.7", "CH-DMARC-02"},
+	{BIMIRecord, 271, Info, "draft-brand-indicators-for-message-identification §4", "CH-BIMI-01"},
+	{BIMIPolicy, 272, Info, "draft-brand-indicators-for-message-identification §4", "CH-BIMI-01"},
+	{BIMILogo, 273, Info, "draft-svg-tiny-ps-abrotman §2", "CH-BIMI-01"},
+	{BIMICertificate, 274, Info, "draft-fetch-validation-vmc-wchuang §4", "CH-BIMI-01"},
 	{ARCFail, 53, Low, "RFC 8617 §5.2", "CH-MSG-03"},
 	{FromMissing, 22, High, "RFC 5322 §3.6", "CH-MSG-01"},
 	{FromMultiple, 23, High, "RFC 9989 §5.3.1", "CH-MSG-01"},

@@ -23,7 +23,7 @@ const (
 // section that is not here is disclosed to nobody; a test wants each to be here.
 var disclosures = map[ID]Disclosure{
 	"ptr": ToAnyone, "helo": ToAnyone, "sender": ToAnyone, "mx": ToAnyone, "spf": ToAnyone, "dkim": ToAnyone,
-	"dmarc": ToAnyone, "arc": ToAnyone, "from": ToAnyone, "header": ToAnyone, "list": ToAnyone, "dnsbl": ToAnyone,
+	"dmarc": ToAnyone, "bimi": ToAnyone, "arc": ToAnyone, "from": ToAnyone, "header": ToAnyone, "list": ToAnyone, "dnsbl": ToAnyone,
 	"greylist": ToAnyone, "rate": ToAnyone, "rcpt": ToAnyone, "address": ToAnyone, "smtp": ToAnyone,
 	"tls": ToAnyone, "message": ToAnyone, "loop": ToAnyone, "auth": ToAnyone, "conn": ToAnyone,
 	"relay": ToAnyone, "reflect": ToAnyone,
