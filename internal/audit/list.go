@@ -20,5 +20,6 @@ func evaluators() []evaluator {
 		{"SPF", senderPolicy},    // spf.go: CH-SPF-01 to 05
 		{"DMARC", protection},    // dmarc.go: CH-DMARC-01 to 04, 06
 		{"BIMI", brand},          // bimi.go: CH-BIMI-01
+		{"DNS lists", reputed},   // reputation.go: CH-REP-01, 02
 	}
 }
