@@ -1,0 +1,129 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"posta/internal/lineio"
+)
+
+const maxLine = 2048 // octets of one line that we read, as smtp.MaxReplyLineSize
+
+// session is one connection with its budget.
+type session struct {
+	p       *prober
+	raw     net.Conn
+	line    *lineio.Conn
+	lines   int
+	secure  bool
+	release func() bool
+}
+
+// metered counts what a server sends, so that no flood is read to its end.
+type metered struct {
+	net.Conn
+	left int
+}
+
+func (m *metered) Read(b []byte) (int, error) {
+	if m.left <= 0 {
+		return 0, ErrBudget
+	}
+	n, err := m.Conn.Read(b[:min(len(b), m.left)])
+	m.left -= n
+	return n, err
+}
+
+// open connects. The end of ctx cuts the connection; the caller closes it.
+func (p *prober) open(ctx context.Context) (*session, error) {
+	if p.closing {
+		return nil, ErrClosing
+	}
+	if p.connections >= maxConnections {
+		return nil, ErrConnections
+	}
+	if err := p.pause(ctx); err != nil {
+		return nil, err
+	}
+	p.connections++
+	dctx, cancel := context.WithTimeout(ctx, p.cfg.Timeouts.Connect)
+	defer cancel()
+	raw, err := p.cfg.Dial(dctx, "tcp", p.target.Addr.String())
+	if err != nil {
+		p.event(err.Error(), NoteNoConnection)
+		return nil, err
+	}
+	m := &metered{raw, maxOctets}
+	s := &session{p: p, raw: m, line: lineio.New(m, nil)}
+	s.line.SetTimeouts(p.cfg.Timeouts.Command, p.cfg.Timeouts.Command)
+	s.release = context.AfterFunc(ctx, func() { raw.Close() })
+	p.event(p.target.Addr.String(), NoteConnected)
+	return s, nil
+}
+
+func (s *session) close() {
+	s.release()
+	s.line.Close()
+}
+
+// say writes a line; it is sent when the answer is awaited.
+func (s *session) say(text, note string) {
+	s.p.cfg.Saw(Line{Connection: s.p.connections, From: Us, Text: text, Note: note})
+	s.line.WriteString(text + "\r\n")
+}
+
+// hear reads one line; what was written is sent first. The note is told with it by heard.
+func (s *session) hear() (string, error) {
+	if s.lines++; s.lines > maxLines {
+		return "", ErrBudget
+	}
+	b, err := s.line.ReadLine(maxLine)
+	switch {
+	case errors.Is(err, lineio.ErrTooLong), errors.Is(err, lineio.ErrFlood):
+		err = ErrBudget
+	case err == nil:
+		return string(b), nil
+	}
+	s.p.event(err.Error(), NoteBroken)
+	return "", err
+}
+
+// heard tells a line of theirs.
+func (s *session) heard(text, note string, args ...any) {
+	s.p.cfg.Saw(Line{Connection: s.p.connections, From: Them, Text: text, Note: note, Args: args})
+}
+
+// within bounds all lines of the next answer together.
+func (s *session) within(d time.Duration) { s.line.SetLast(time.Now().Add(d)) }
+
+// handshake makes the connection a TLS one. Certificates are not verified by it: what
+// is wrong with them is evidence (see inspect).
+func (s *session) handshake(ctx context.Context, offer offer) (tls.ConnectionState, error) {
+	if s.line.Buffered() > 0 {
+		s.p.event(strings.ToValidUTF8(string(s.line.Peek()), "?"), NoteCleartext)
+		return tls.ConnectionState{}, ErrCleartext
+	}
+	conf := &tls.Config{
+		InsecureSkipVerify: true, //nolint — looked at afterwards, and nothing secret is said
+		MinVersion:         offer.min, MaxVersion: offer.max, CipherSuites: offer.suites,
+		Time: s.p.cfg.Now,
+	}
+	if !isAddress(s.p.target.Host) {
+		conf.ServerName = s.p.target.Host
+	}
+	t := tls.Client(s.raw, conf)
+	hctx, cancel := context.WithTimeout(ctx, s.p.cfg.Timeouts.Command)
+	defer cancel()
+	if err := t.HandshakeContext(hctx); err != nil {
+		return tls.ConnectionState{}, err
+	}
+	if _, err := s.line.Upgrade(t); err != nil {
+		return tls.ConnectionState{}, err
+	}
+	s.secure = true
+	return t.ConnectionState(), nil
+}
