@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,7 +19,10 @@ import (
 // run audits a target over a literal world.
 func run(t *testing.T, dns resolver.Resolver, target Target) Report {
 	t.Helper()
-	return Run(t.Context(), Config{Resolver: dns, Authority: authority.New(dns, authority.Config{Timeout: time.Millisecond}), Timeout: 10 * time.Second}, target)
+	return Run(t.Context(), Config{
+		Resolver: dns, Authority: authority.New(dns, authority.Config{Timeout: time.Millisecond}), Timeout: 10 * time.Second,
+		Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no doors in this world") },
+	}, target)
 }
 
 // outcomes lists the fails and what could not be verified as "check subject", with "?" for the latter.

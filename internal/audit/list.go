@@ -21,5 +21,6 @@ func evaluators() []evaluator {
 		{"DMARC", protection},    // dmarc.go: CH-DMARC-01 to 04, 06
 		{"BIMI", brand},          // bimi.go: CH-BIMI-01
 		{"DNS lists", reputed},   // reputation.go: CH-REP-01, 02
+		{"doors", doors},         // doors.go, doorstls.go: CH-MX-03, CH-ID-06, CH-TLS, CH-SMTP
 	}
 }

@@ -19,6 +19,7 @@ const (
 	MXCNAME           ID = "mx.cname"
 	MXDangling        ID = "mx.dangling"
 	MXPrivate         ID = "mx.private"
+	MXClosed          ID = "mx.closed"
 	SPFFail           ID = "spf.fail"
 	SPFSoftFail       ID = "spf.softfail"
 	SPFMissing        ID = "spf.missing"
@@ -98,9 +99,11 @@ const (
 	QuarantineFull    ID = "quarantine.full"
 	RelayDenied       ID = "relay.denied"
 	RelayBroad        ID = "relay.broad"
+	RelayOpen         ID = "relay.open"
 	RcptUnknown       ID = "rcpt.unknown"
 	RcptFull          ID = "rcpt.full"
 	RcptLimit         ID = "rcpt.limit"
+	RcptAny           ID = "rcpt.any"
 	AddressSyntax     ID = "address.syntax"
 	EarlyTalker       ID = "smtp.early-talker"
 	BareNewline       ID = "smtp.bare-newline"
@@ -109,7 +112,22 @@ const (
 	BudgetExceeded    ID = "smtp.budget"
 	HTTPVerb          ID = "smtp.http"
 	Harvest           ID = "smtp.harvest"
+	SMTPVersion       ID = "smtp.version"
+	SMTPSlow          ID = "smtp.slow"
+	SMTPName          ID = "smtp.name"
+	SMTPExtensions    ID = "smtp.extensions"
+	SMTPNull          ID = "smtp.null"
+	SMTPPostmaster    ID = "smtp.postmaster"
+	SMTPEnumeration   ID = "smtp.enumeration"
+	SMTPSmuggling     ID = "smtp.smuggling"
 	TLSNone           ID = "tls.none"
+	TLSMissing        ID = "tls.missing"
+	TLSBroken         ID = "tls.broken"
+	TLSOld            ID = "tls.old"
+	TLSWeak           ID = "tls.weak"
+	TLSModern         ID = "tls.modern"
+	TLSRequire        ID = "tls.require"
+	TLSInjection      ID = "tls.injection"
 	MessageSize       ID = "message.size"
 	LoopHops          ID = "loop.hops"
 	ReflectUnproven   ID = "reflect.unproven"
@@ -117,6 +135,8 @@ const (
 	AuthRequired      ID = "auth.required"
 	AuthFailed        ID = "auth.failed"
 	AuthExpired       ID = "auth.expired"
+	AuthClear         ID = "auth.clear"
+	AuthExchanger     ID = "auth.exchanger"
 	ConnNetwork       ID = "conn.network"
 	ConnTotal         ID = "conn.total"
 	ConnProxy         ID = "conn.proxy"
@@ -130,6 +150,11 @@ const (
 	SandboxOff        ID = "sandbox.off"
 	CertSelfSigned    ID = "cert.self-signed"
 	CertExpiring      ID = "cert.expiring"
+	CertExpired       ID = "cert.expired"
+	CertName          ID = "cert.name"
+	CertChain         ID = "cert.chain"
+	CertWeak          ID = "cert.weak"
+	CertUnverified    ID = "cert.unverified"
 )
 
 // catalogue is in the order of people's reading, the checks of one section (the
@@ -152,6 +177,7 @@ var catalogue = [...]Check{
 	{MXCNAME, 65, Medium, "RFC 2181 §10.3", "CH-MX-02 S12"},
 	{MXDangling, 68, Critical, "RFC 5321 §5.1", "CH-MX-02 S12"},
 	{MXPrivate, 67, Critical, "RFC 6890 §2.2", "CH-MX-02 S13"},
+	{MXClosed, 160, High, "RFC 5321 §5.1", "CH-MX-03"},
 	{SPFFail, 12, Critical, "RFC 7208 §8.4", "CH-SPF-05 S33"},
 	{SPFSoftFail, 13, Medium, "RFC 7208 §8.5", "CH-SPF-04 S33"},
 	{SPFMissing, 14, Medium, "RFC 7208 §8.1", "CH-SPF-01 S33"},
@@ -231,9 +257,11 @@ var catalogue = [...]Check{
 	{QuarantineFull, 109, High, "RFC 3463 §3.4", "S58"},
 	{RelayDenied, 28, Critical, "RFC 5321 §3.6.1", "CH-SMTP-10 S68"},
 	{RelayBroad, 48, High, "RFC 5321 §3.6.1", "CH-ACC-01 S72"},
+	{RelayOpen, 178, Critical, "RFC 5321 §3.6.1; RFC 2505 §2.1", "CH-SMTP-10 S68 S69"},
 	{RcptUnknown, 29, Critical, "RFC 5321 §3.3", "CH-SMTP-14"},
 	{RcptFull, 30, Critical, "RFC 3463 §3.3", "CH-SMTP-14"},
 	{RcptLimit, 31, Low, "RFC 5321 §4.5.3.1.8", "S83"},
+	{RcptAny, 183, Medium, "RFC 5321 §3.3, §6.1", "CH-SMTP-14"},
 	{AddressSyntax, 32, Critical, "RFC 5321 §4.1.2", "CH-SMTP-10"},
 	{EarlyTalker, 33, Medium, "RFC 5321 §3.1", "CH-SMTP-15"},
 	{BareNewline, 34, Critical, "RFC 5321 §2.3.8", "CH-SMTP-11"},
@@ -242,7 +270,22 @@ var catalogue = [...]Check{
 	{BudgetExceeded, 37, Medium, "RFC 5321 §4.5.3", "S83"},
 	{HTTPVerb, 51, Medium, "RFC 5321 §3.1", "CH-SMTP-15"},
 	{Harvest, 52, High, "RFC 5321 §7.3", "CH-SMTP-12"},
+	{SMTPVersion, 161, Low, "CIS control 4; RFC 5321 §7.5", "CH-ID-06"},
+	{SMTPSlow, 162, Info, "RFC 5321 §4.5.3.2.1", "CH-ID-06"},
+	{SMTPName, 163, Low, "RFC 5321 §4.2, §4.1.1.1", "CH-ID-06 S8"},
+	{SMTPExtensions, 184, Low, "RFC 1870; RFC 6152; RFC 2920; RFC 2034", "CH-SMTP-15"},
+	{SMTPNull, 182, High, "RFC 5321 §4.5.5", "CH-SMTP-15"},
+	{SMTPPostmaster, 181, High, "RFC 2142 §4; RFC 5321 §4.5.1", "CH-SMTP-13 S96"},
+	{SMTPEnumeration, 180, Medium, "RFC 5321 §3.5.3, §7.3", "CH-SMTP-12"},
+	{SMTPSmuggling, 179, Critical, "RFC 5321 §2.3.8, §4.1.1.4", "CH-SMTP-11"},
 	{TLSNone, 79, Medium, "RFC 3207 §4; Gmail sender guidelines", "CH-BULK-G"},
+	{TLSMissing, 164, High, "RFC 3207 §4; RFC 8314 §3", "CH-TLS-01"},
+	{TLSBroken, 165, High, "RFC 3207 §4; RFC 8446 §4", "CH-TLS-01"},
+	{TLSOld, 166, Medium, "RFC 8996 §2", "CH-TLS-02"},
+	{TLSWeak, 167, Medium, "RFC 9325 §4.1", "CH-TLS-02"},
+	{TLSModern, 168, Low, "RFC 9325 §3.1.1", "CH-TLS-02"},
+	{TLSRequire, 177, Info, "RFC 8689 §2", "CH-TLS-07"},
+	{TLSInjection, 173, Critical, "RFC 3207 §6; CVE-2011-0411", "CH-TLS-05"},
 	{MessageSize, 39, Critical, "RFC 1870 §6", "CH-SMTP-15"},
 	{LoopHops, 38, Critical, "RFC 5321 §6.3", "CH-SMTP-14"},
 	{ReflectUnproven, 106, Low, "RFC 3834 §4", "S42"},
@@ -250,6 +293,8 @@ var catalogue = [...]Check{
 	{AuthRequired, 40, Critical, "RFC 6409 §4.3", "S66"},
 	{AuthFailed, 41, High, "RFC 4954 §6", "S76"},
 	{AuthExpired, 105, Medium, "RFC 5530 §3", "S79 S80"},
+	{AuthClear, 174, High, "RFC 8314 §3.3", "CH-TLS-06 S149"},
+	{AuthExchanger, 175, Medium, "RFC 6409 §3.1", "CH-TLS-06"},
 	{ConnNetwork, 42, Medium, "RFC 5321 §4.5.4.2", "S83"},
 	{ConnTotal, 49, Medium, "RFC 5321 §4.5.4.2", "S83"},
 	{ConnProxy, 50, High, "PROXY protocol §2", "S82"},
@@ -263,6 +308,11 @@ var catalogue = [...]Check{
 	{SandboxOff, 45, Low, "Landlock", "S118"},
 	{CertSelfSigned, 46, High, "RFC 8314 §3", "CH-TLS-03 S150"},
 	{CertExpiring, 47, High, "RFC 5280 §4.1.2.5", "CH-TLS-03"},
+	{CertExpired, 169, High, "RFC 5280 §4.1.2.5", "CH-TLS-03"},
+	{CertName, 170, High, "RFC 9525 §6", "CH-TLS-03"},
+	{CertChain, 171, High, "RFC 8446 §4.4.2", "CH-TLS-03 S150"},
+	{CertWeak, 172, High, "RFC 9325 §4.5", "CH-TLS-03"},
+	{CertUnverified, 176, Low, "RFC 8461 §4.2; RFC 7435 §3", "CH-TLS-03"},
 }
 
 // byID is made once from the catalogue and never changed.

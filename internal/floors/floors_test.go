@@ -25,7 +25,7 @@ var floors = []struct {
 	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
-	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "audit", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
+	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "probe", "audit", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access", "reflector"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "daily", "quarantine", "outbox", "remind", "rescue", "train"}},
@@ -83,6 +83,7 @@ var exceptions = map[string]string{
 	"resolver ← authority":       "the names and addresses of the servers that are asked one by one",
 	"spf ← audit":                "an audit makes findings of what its neighbours see",
 	"iprev ← audit":              "an audit makes findings of what its neighbours see",
+	"probe ← audit":              "an audit makes findings of what its neighbours see",
 	"helo ← audit":               "an audit makes findings of what its neighbours see",
 	"postatest ← scan/peertest":  "that a peer is missing is said in one place",
 }
