@@ -21,14 +21,16 @@ func run(t *testing.T, dns resolver.Resolver, target Target) Report {
 	t.Helper()
 	return Run(t.Context(), Config{
 		Resolver: dns, Authority: authority.New(dns, authority.Config{Timeout: time.Millisecond}), Timeout: 10 * time.Second,
-		Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no doors in this world") },
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("no doors in this world")
+		},
 	}, target)
 }
 
 // outcomes lists the fails and what could not be verified as "check subject", with "?" for the latter.
 func outcomes(r *Report, sections ...string) (out []string) {
 	for _, f := range r.Findings {
-		if !slices.Contains(sections, f.Check.Section()) {
+		if !slices.Contains(sections, f.Check.Section()) || f.Check == finding.MXClosed { // doors_test.go has the doors
 			continue
 		}
 		switch f.Outcome {
