@@ -121,7 +121,7 @@ func JudgeSMTP(r *probe.SMTP, now time.Time) []finding.Finding {
 	}
 	d.offers(r)
 	d.encryption(r.TLS, r.TLSError, now)
-	if !r.Implicit && r.Clear.StartTLS {
+	if r.Asked.Inject && !r.Implicit && r.Clear.StartTLS {
 		d.say(finding.TLSInjection, r.Injected, "command behind STARTTLS", injectedWord(r.Injected))
 	}
 	if d.exchanger {
@@ -146,7 +146,7 @@ func JudgeMailbox(m *probe.Mailbox, now time.Time) []finding.Finding {
 	if !m.Implicit {
 		d.say(finding.AuthClear, m.AuthInClear(), "capabilities before TLS", list(m.Clear))
 	}
-	if m.StartTLS {
+	if m.Options.Inject && m.StartTLS {
 		d.say(finding.TLSInjection, m.Injected, "command behind STARTTLS", injectedWord(m.Injected))
 	}
 	return d.found

@@ -18,19 +18,20 @@ type MailboxOptions struct {
 // Mailbox is what was seen of a server of IMAP or POP3.
 type Mailbox struct {
 	Target
-	Protocol  string        `json:"protocol"` // "imap" or "pop3"
-	Error     error         `json:"-"`
-	Connected bool          `json:"connected"`
-	Greeting  string        `json:"greeting"`
-	Delay     time.Duration `json:"-"`
-	Version   string        `json:"version"` // what the greeting tells of program and version
-	Clear     []string      `json:"clear"`   // capabilities before TLS, in upper case but for arguments
-	Secure    []string      `json:"secure"`  // under TLS
-	Asked     bool          `json:"asked"`   // Clear was answered
-	StartTLS  bool          `json:"starttls"`
-	TLS       *TLS          `json:"tls,omitempty"`
-	TLSError  error         `json:"-"`
-	Injected  Answer        `json:"injected"`
+	Options   MailboxOptions `json:"-"`
+	Protocol  string         `json:"protocol"` // "imap" or "pop3"
+	Error     error          `json:"-"`
+	Connected bool           `json:"connected"`
+	Greeting  string         `json:"greeting"`
+	Delay     time.Duration  `json:"-"`
+	Version   string         `json:"version"` // what the greeting tells of program and version
+	Clear     []string       `json:"clear"`   // capabilities before TLS, in upper case but for arguments
+	Secure    []string       `json:"secure"`  // under TLS
+	Asked     bool           `json:"asked"`   // Clear was answered
+	StartTLS  bool           `json:"starttls"`
+	TLS       *TLS           `json:"tls,omitempty"`
+	TLSError  error          `json:"-"`
+	Injected  Answer         `json:"injected"`
 }
 
 // AuthInClear says whether a password would be taken before TLS, as far as the
@@ -90,7 +91,7 @@ func probeMailbox(ctx context.Context, cfg Config, t Target, opt MailboxOptions,
 	p := newProber(cfg, t)
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeouts.Whole)
 	defer cancel()
-	m := &Mailbox{Target: t, Protocol: d.name}
+	m := &Mailbox{Target: t, Options: opt, Protocol: d.name}
 	m.Error = p.mailbox(ctx, m, &d)
 	begin := func(ctx context.Context) (*session, error) { return p.beginMailbox(ctx, &d) }
 	if m.TLS != nil && opt.Versions {

@@ -22,6 +22,7 @@ var (
 	ErrConnections = errors.New("probe: no connection is left for this question")
 	ErrClosing     = errors.New("probe: the server says that it closes (421)")
 	ErrSyntax      = errors.New("probe: not an answer of this protocol")
+	ErrAhead       = errors.New("probe: the server answers before it was asked")
 	ErrCleartext   = errors.New("probe: cleartext came behind the answer to STARTTLS")
 )
 

@@ -52,6 +52,7 @@ type Role struct {
 // SMTP is what was seen of a server of mail.
 type SMTP struct {
 	Target
+	Asked      SMTPOptions     `json:"-"`
 	Error      error           `json:"-"` // why the dialogue went no further; nil if it came to its end
 	Connected  bool            `json:"connected"`
 	Greeting   Exchange        `json:"greeting"`
@@ -87,7 +88,7 @@ func ProbeSMTP(ctx context.Context, cfg Config, t Target, opt SMTPOptions) *SMTP
 	p := newProber(cfg, t)
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeouts.Whole)
 	defer cancel()
-	r := &SMTP{Target: t}
+	r := &SMTP{Target: t, Asked: opt}
 	r.Error = p.dialogue(ctx, r, &opt)
 	begin := func(ctx context.Context) (*session, error) { return p.beginSMTP(ctx) }
 	if r.TLS != nil && opt.Versions {
@@ -360,6 +361,9 @@ func outcomeNote(_ int, line string) string {
 // ask says one command and reads its reply; note says what a line of it means. A 421
 // ends the probe: the server wants to be left alone.
 func (s *session) ask(command, note string, means func(i int, line string) string) (Exchange, error) {
+	if s.line.Buffered() > 0 && s.line.Unsent() == 0 {
+		return Exchange{Asked: command, Error: ErrAhead.Error()}, ErrAhead // what follows would be no answer to it
+	}
 	s.say(command, note)
 	reply, lines, err := s.reply(s.p.cfg.Timeouts.Command)
 	for i, l := range lines {
