@@ -105,10 +105,10 @@ func (a *audit) clientDoor(ctx context.Context, name string, at netip.AddrPort) 
 // Implicit says whether a port speaks TLS from the first octet (RFC 8314 §7.3).
 func Implicit(port uint16) bool { return port == 465 || port == 993 || port == 995 }
 
-// JudgeSMTP makes findings of a probe of SMTP. At the ports of submission (465, 587)
-// other rules hold than at any other, which counts as an exchanger's.
+// JudgeSMTP makes findings of a probe of SMTP. At a door of submission other rules hold
+// than at an exchanger's.
 func JudgeSMTP(r *probe.SMTP, now time.Time) []finding.Finding {
-	d := door{subject: fmt.Sprintf("%s (%s)", r.Host, r.Addr), exchanger: r.Addr.Port() != 587 && r.Addr.Port() != 465}
+	d := door{subject: fmt.Sprintf("%s (%s)", r.Host, r.Addr), exchanger: exchanges(r)}
 	if !r.Connected {
 		return d.closed(r.Error)
 	}
@@ -128,6 +128,18 @@ func JudgeSMTP(r *probe.SMTP, now time.Time) []finding.Finding {
 		d.recipients(r)
 	}
 	return d.found
+}
+
+// exchanges tells an exchanger from a door of submission: by the port, and at unusual
+// ones by TLS from the first octet, or by wanting a login before MAIL (530).
+func exchanges(r *probe.SMTP) bool {
+	switch r.Addr.Port() {
+	case 25:
+		return true
+	case 465, 587:
+		return false
+	}
+	return !r.Implicit && r.Null.Reply.Code != 530
 }
 
 // JudgeMailbox makes findings of a probe of IMAP or POP3.
