@@ -113,7 +113,7 @@ func (c *cli) hostPort(where string, port uint16) (string, uint16, error) {
 		}
 		host, port = h, uint16(n)
 	}
-	host = strings.Trim(host, "[]")
+	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.String(), port, nil
 	}

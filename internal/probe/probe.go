@@ -59,10 +59,9 @@ type Timeouts struct {
 	Whole    time.Duration // 2 min, for the probe of one address
 }
 
-// Config is a probe's surroundings. The zero value works, with "[127.0.0.1]" for a
-// name: give Hello.
+// Config is a probe's surroundings. The zero value works.
 type Config struct {
-	Hello    string // who we are, in EHLO
+	Hello    string // who we are, in EHLO; empty: the address from which we connect, as a literal
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Roots    *x509.CertPool // whom to trust; nil: the system's
 	Now      func() time.Time
@@ -98,7 +97,6 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	c.Hello = cmp.Or(c.Hello, "[127.0.0.1]")
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext
 	}

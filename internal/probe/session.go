@@ -59,7 +59,9 @@ func (p *prober) open(ctx context.Context) (*session, error) {
 	}
 	m := &metered{raw, maxOctets}
 	s := &session{p: p, raw: m, line: lineio.New(m, nil)}
-	s.line.SetTimeouts(p.cfg.Timeouts.Command, p.cfg.Timeouts.Command)
+	if local, ok := raw.LocalAddr().(*net.TCPAddr); ok && p.cfg.Hello == "" {
+		p.cfg.Hello = literal(local.AddrPort().Addr().WithZone("")) // RFC 5321 §4.1.4: who has no name says his address
+	}
 	s.release = context.AfterFunc(ctx, func() { raw.Close() })
 	p.event(p.target.Addr.String(), NoteConnected)
 	return s, nil
@@ -97,8 +99,11 @@ func (s *session) heard(text, note string, args ...any) {
 	s.p.cfg.Saw(Line{Connection: s.p.connections, From: Them, Text: text, Note: note, Args: args})
 }
 
-// within bounds all lines of the next answer together.
-func (s *session) within(d time.Duration) { s.line.SetLast(time.Now().Add(d)) }
+// within bounds the next answer, all its lines together.
+func (s *session) within(d time.Duration) {
+	s.line.SetTimeouts(d, s.p.cfg.Timeouts.Command)
+	s.line.SetLast(time.Now().Add(d))
+}
 
 // handshake makes the connection a TLS one. Certificates are not verified by it: what
 // is wrong with them is evidence (see inspect).

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"posta/internal/smtp"
 )
@@ -325,4 +328,56 @@ func TestImplicit(t *testing.T) {
 	if r := ProbeSMTP(ctx, h.config(t), target(true), everything); !errors.Is(r.Error, context.Canceled) || r.Connected {
 		t.Errorf("%v", r.Error)
 	}
+}
+
+// Who has no name says his address (RFC 5321 §4.1.4), never one that he made up.
+func TestHelloWithoutName(t *testing.T) {
+	h := goodSMTP(t)
+	cfg := h.config(t)
+	cfg.Hello = ""
+	ProbeSMTP(t.Context(), cfg, target(false), SMTPOptions{})
+	if h.heard[0] != "EHLO [127.0.0.1]" {
+		t.Errorf("%q", h.heard[0])
+	}
+}
+
+// A server that is silent, in time that is not real: the probe waits for the greeting
+// as long as it says, and the whole is bounded.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		cfg := Config{Hello: "probe.example.org", Dial: func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { theirs.Close() })
+			return ours, nil
+		}}
+		r := ProbeSMTP(t.Context(), cfg, target(false), everything)
+		if !errors.Is(r.Error, os.ErrDeadlineExceeded) || !r.Connected || time.Since(began) != 30*time.Second {
+			t.Errorf("%v after %v", r.Error, time.Since(began))
+		}
+	})
+}
+
+// A tarpit of 25 seconds is waited for, and its delay is told (CH-ID-06).
+func TestTarpit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow []any
+		cfg := Config{Hello: "probe.example.org", Dial: func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() {
+				time.Sleep(25 * time.Second)
+				io.WriteString(theirs, "220 mx.remota.test\r\n")
+				theirs.Close()
+			}()
+			return ours, nil
+		}, Saw: func(l Line) {
+			if l.Note == NoteGreetingSlow {
+				slow = l.Args
+			}
+		}}
+		r := ProbeSMTP(t.Context(), cfg, target(false), SMTPOptions{})
+		if r.Delay != 25*time.Second || len(slow) != 1 || slow[0] != 25 {
+			t.Errorf("%v %v", r.Delay, slow)
+		}
+	})
 }
