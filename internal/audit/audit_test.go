@@ -21,10 +21,14 @@ func run(t *testing.T, dns resolver.Resolver, target Target) Report {
 	t.Helper()
 	return Run(t.Context(), Config{
 		Resolver: dns, Authority: authority.New(dns, authority.Config{Timeout: time.Millisecond}), Timeout: 10 * time.Second,
-		Dial: func(context.Context, string, string) (net.Conn, error) {
-			return nil, errors.New("no doors in this world")
-		},
+		Dial: noDoors,
 	}, target)
+}
+
+// noDoors is the dialler of a world in which no server answers: no test knocks at the
+// doors of the real one. doors_test.go has doors.
+func noDoors(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("no doors in this world")
 }
 
 // outcomes lists the fails and what could not be verified as "check subject", with "?" for the latter.

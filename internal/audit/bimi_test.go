@@ -68,7 +68,7 @@ func TestBIMI(t *testing.T) {
 		t.Run(tc.what, func(t *testing.T) {
 			dns := resolver.Static{"good.test": {"MX 10 mx.good.test"}, "mx.good.test": {"A 203.0.113.25"},
 				"_dmarc.good.test": {"TXT v=DMARC1; rua=mailto:d@good.test; " + tc.dmarc}, "default._bimi.good.test": tc.record}
-			r := Run(t.Context(), Config{Resolver: dns, Authority: authority.New(dns, authority.Config{Timeout: time.Millisecond}), HTTP: srv.Client()}, Target{Domain: "good.test"})
+			r := Run(t.Context(), Config{Resolver: dns, Authority: authority.New(dns, authority.Config{Timeout: time.Millisecond}), HTTP: srv.Client(), Dial: noDoors}, Target{Domain: "good.test"})
 			if got := strings.Join(outcomes(&r, "bimi"), "\n"); got != tc.want {
 				t.Errorf("found\n%s\nwant\n%s", got, tc.want)
 			}
