@@ -23,7 +23,7 @@ type Mailbox struct {
 	Error     error          `json:"-"`
 	Connected bool           `json:"connected"`
 	Greeting  string         `json:"greeting"`
-	Delay     time.Duration  `json:"-"`
+	Delay     time.Duration  `json:"delay_ns"`
 	Version   string         `json:"version"` // what the greeting tells of program and version
 	Clear     []string       `json:"clear"`   // capabilities before TLS, in upper case but for arguments
 	Secure    []string       `json:"secure"`  // under TLS

@@ -56,7 +56,7 @@ type SMTP struct {
 	Error      error           `json:"-"` // why the dialogue went no further; nil if it came to its end
 	Connected  bool            `json:"connected"`
 	Greeting   Exchange        `json:"greeting"`
-	Delay      time.Duration   `json:"-"`             // from the connection to the greeting
+	Delay      time.Duration   `json:"delay_ns"`      // from the connection to the greeting
 	Version    string          `json:"version"`       // what the greeting tells of program and version, "" if nothing
 	Hello      Exchange        `json:"hello"`         // the answer to EHLO
 	HELOOnly   bool            `json:"helo_only"`     // EHLO was refused, HELO not
