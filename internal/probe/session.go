@@ -78,7 +78,7 @@ func (s *session) say(text, note string) {
 	s.line.WriteString(text + "\r\n")
 }
 
-// hear reads one line; what was written is sent first. The note is told with it by heard.
+// hear reads one line; what was written is sent first. Heard tells it.
 func (s *session) hear() (string, error) {
 	if s.lines++; s.lines > maxLines {
 		return "", ErrBudget
@@ -113,7 +113,7 @@ func (s *session) handshake(ctx context.Context, offer offer) (tls.ConnectionSta
 		return tls.ConnectionState{}, ErrCleartext
 	}
 	conf := &tls.Config{
-		InsecureSkipVerify: true, //nolint — looked at afterwards, and nothing secret is said
+		InsecureSkipVerify: true, // looked at afterwards, and nothing secret is said
 		MinVersion:         offer.min, MaxVersion: offer.max, CipherSuites: offer.suites,
 		Time: s.p.cfg.Now,
 	}

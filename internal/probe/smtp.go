@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"regexp"
@@ -414,117 +413,6 @@ func (s *session) reply(wait time.Duration) (smtp.Reply, []string, error) {
 func (s *session) quietly(command, note string) (smtp.Reply, error) {
 	x, err := s.ask(command, note, outcomeNote)
 	return x.Reply, err
-}
-
-// greeted opens a further connection and goes to the state after EHLO.
-func (p *prober) greeted(ctx context.Context) (*session, error) {
-	s, err := p.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.againTo(ctx); err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *session) againTo(ctx context.Context) error {
-	if s.p.target.Implicit {
-		if _, err := s.handshake(ctx, best); err != nil {
-			return err
-		}
-	}
-	r, lines, err := s.reply(s.p.cfg.Timeouts.Greeting)
-	for _, l := range lines {
-		s.heard(l, "")
-	}
-	if err != nil {
-		return err
-	}
-	if r.Code == 421 {
-		s.p.closing = true
-	}
-	if r.Code != 220 {
-		return r
-	}
-	if r, err = s.quietly("EHLO "+s.p.cfg.Hello, ""); err == nil && !r.OK() {
-		r, err = s.quietly("HELO "+s.p.cfg.Hello, "")
-	}
-	if err == nil && !r.OK() {
-		return r
-	}
-	return err
-}
-
-// beginSMTP brings a new connection to the point where a handshake may begin.
-func (p *prober) beginSMTP(ctx context.Context) (*session, error) {
-	if p.target.Implicit {
-		return p.open(ctx)
-	}
-	s, err := p.greeted(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.quietly("STARTTLS", NoteStartTLS)
-	if err == nil && r.Code != 220 {
-		err = r
-	}
-	if err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
-}
-
-// injectSMTP sends a command behind STARTTLS in the same packet. A server that
-// executes it under TLS has taken cleartext, which anybody on the way may have added,
-// for what its client said encrypted (CVE-2011-0411; RFC 3207 §6). The command is one that no server knows, so that its answer
-// (5yz) cannot be mistaken for that to EHLO (250).
-func (p *prober) injectSMTP(ctx context.Context) Answer {
-	s, err := p.greeted(ctx)
-	if err != nil {
-		return Unknown
-	}
-	defer s.close()
-	s.say("STARTTLS", NoteInject)
-	r, err := s.quietly("XPOSTA-INJECTED", "")
-	switch {
-	case err != nil:
-		return Unknown
-	case r.Code != 220:
-		return No // it refuses STARTTLS with something behind it
-	}
-	if s.line.Buffered() > 0 {
-		return No // it answers in clear, before the handshake: nothing is carried over
-	}
-	if _, err := s.handshake(ctx, best); err != nil {
-		return refusedInjection(ctx, err)
-	}
-	r, err = s.quietly("EHLO "+p.cfg.Hello, NoteEhlo)
-	switch {
-	case err != nil:
-		return Unknown
-	case r.OK():
-		_, _ = s.quietly("QUIT", NoteQuit)
-		return No
-	}
-	// Either the injected command was answered, and EHLO's answer is still to come, or EHLO itself is refused.
-	s.within(p.cfg.Timeouts.Command)
-	next, lines, err := s.reply(p.cfg.Timeouts.Command)
-	for _, l := range lines {
-		s.heard(l, NoteInjected)
-	}
-	return answer(err == nil && next.OK())
-}
-
-// refusedInjection reads a handshake that failed: the server took our cleartext for
-// the handshake, or answered it in clear. Both carry nothing over.
-func refusedInjection(ctx context.Context, err error) Answer {
-	if errors.Is(err, ErrCleartext) || errors.As(err, new(tls.RecordHeaderError)) || refused(ctx, err) == No {
-		return No
-	}
-	return Unknown
 }
 
 // AuthInClear says whether passwords would be taken before TLS (RFC 8314 §3.3). On

@@ -40,7 +40,7 @@ type house struct {
 	heard       []string // all commands, in order
 }
 
-// open gives the probe a way to the house that is no network: a pipe with room on both sides.
+// config leads all connections of a probe to the house, which serves until the test ends.
 func (h *house) config(t testing.TB) Config {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
