@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -156,7 +157,7 @@ func TestACMERenewal(t *testing.T) {
 	if err := h.tend(t); err != nil {
 		t.Fatal(err)
 	}
-	first := h.Leaf().SerialNumber
+	first, key := h.Leaf().SerialNumber, h.Leaf().RawSubjectPublicKeyInfo
 	if f := h.Findings(time.Now())[0]; !f.Expiring {
 		t.Errorf("%+v", f)
 	}
@@ -175,6 +176,9 @@ func TestACMERenewal(t *testing.T) {
 	})
 	if err := h.tend(t); err != nil || h.Leaf().SerialNumber.Cmp(first) == 0 {
 		t.Errorf("not renewed: %v", err)
+	}
+	if !bytes.Equal(h.Leaf().RawSubjectPublicKeyInfo, key) {
+		t.Error("another key: TLSA records of the old one would refuse our mail")
 	}
 	if f := h.Findings(time.Now())[0]; f.Err != nil || f.Expiring {
 		t.Errorf("%+v", f)

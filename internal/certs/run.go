@@ -72,6 +72,9 @@ func (a *authority) keeper() (*certmagic.Cache, *certmagic.Config) {
 		Issuers: []certmagic.Issuer{a}, Storage: a.storage, Logger: zap.NewNop(),
 		KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 		OCSP:      certmagic.OCSPConfig{DisableStapling: true},
+		// The key stays when the certificate is renewed, so that TLSA records of it (RFC
+		// 7672 §3.1.1: DANE-EE, SPKI) hold without anybody's doing.
+		ReusePrivateKeys: true,
 		// When to renew is asked in due, which needs no handshake to be reminded.
 		DisableARI: true,
 	})
