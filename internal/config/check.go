@@ -60,6 +60,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	c.checkDaily(bad)
 	c.checkStore(bad)
 	c.checkScanners(bad)
+	c.checkProviders(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is not one of text, json", c.Log.Format)
 	}

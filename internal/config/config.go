@@ -89,9 +89,16 @@ type ACME struct {
 	Names     []string `toml:"names"`     // besides the host name
 }
 
-// DNS says whom we ask.
+// DNS says whom we ask, and where we publish.
 type DNS struct {
 	Servers []string `toml:"servers"` // "127.0.0.1:53"; default those of the system
+
+	// Delegate is a zone of ours, kept by one of the providers, to which DKIM keys and
+	// ACME's challenge are delegated by an alias each, so that the domains' own zones are
+	// changed once and never again. Default "": none.
+	Delegate string `toml:"delegate"`
+	// Providers keep zones of our domains; posta dns apply writes there.
+	Providers []DNSProvider `toml:"provider"`
 }
 
 // Store says where metadata is.
