@@ -83,6 +83,7 @@ type House struct {
 	// Quarantine releases held mail; nil where it cannot be filed.
 	Quarantine Quarantine
 	Learner    Learner // nil: there is none
+	DNS        DNS     // the records of our domains; nil: nothing knows them
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 }
@@ -124,6 +125,7 @@ var table = slices.Concat(
 	domainCommands, accountCommands, aliasCommands, accessCommands, keyCommands,
 	queueCommands, destinationCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
+	dnsCommands, acceptedCommands,
 )
 
 // All lists the commands.
