@@ -213,7 +213,8 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 	}
 	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	s.house.Explain = s.in.Explain
-	return nil
+	s.house.DNS, err = newRecords(cfg, s.dns, func() (*x509.Certificate, error) { return s.certs.Leaf(), nil })
+	return err
 }
 
 // whyURL is what an id is put behind to explain a refusal.
@@ -259,17 +260,7 @@ func (s *server) recoverUnconfirmed(ctx context.Context) error {
 	return nil
 }
 
-func (s *server) newResolver() (resolver.Resolver, error) {
-	var servers []netip.AddrPort
-	for _, a := range s.cfg.DNS.Servers {
-		ap, err := netip.ParseAddrPort(a)
-		if err != nil {
-			return nil, err
-		}
-		servers = append(servers, ap)
-	}
-	return resolver.New(resolver.Config{Servers: servers})
-}
+func (s *server) newResolver() (resolver.Resolver, error) { return NewResolver(s.cfg) }
 
 // ownIPs are the addresses that a stranger must not claim as its HELO.
 func (s *server) ownIPs() []netip.Addr {
@@ -320,6 +311,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.watchDaily(ctx) })
 	g.Go(func() error { return s.train.Run(ctx) })
 	g.Go(func() error { return s.remind.Run(ctx) })
+	g.Go(func() error { return s.newDrift().Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()

@@ -209,5 +209,10 @@ func OpenHouse(ctx context.Context, cfg *config.Config) (*command.House, func(),
 	}
 	h := s.House()
 	h.Explain = explainer(cfg, s)
-	return h, func() { s.Close() }, nil
+	records, end, err := idleRecords(cfg)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	h.DNS = records
+	return h, func() { end(); s.Close() }, nil
 }
