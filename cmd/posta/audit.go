@@ -48,6 +48,7 @@ func (c *cli) auditCommand() *cobra.Command {
 		}
 		return auditStatus(&report, least)
 	})
+	cmd.AddCommand(c.acceptCommands()...)
 	f.world.flags(c, cmd)
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.ips, "ip", nil, c.lang.Say("flag.audit.ip"))

@@ -46,6 +46,7 @@ func newRoot() *cobra.Command {
 		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.accessCommand(), c.dkimCommand(), c.queueCommand(), c.destinationCommand(), c.reputationCommand(), c.quarantineCommand(), c.traceCommand(), c.explainCommand(),
 		c.dnsblCommand(), c.probeCommand(), c.spamCommand(), c.storeCommand(), c.backupCommand(), c.sendmailCommand(), c.versionCommand(),
 		c.auditCommand(),
+		c.dnsCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
