@@ -24,11 +24,11 @@ var floors = []struct {
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt"}},
 	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
-	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
-	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "probe", "audit", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
+	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "bindtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
+	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "refusal", "destination", "standing", "reputation", "allowance", "zone", "probe", "audit", "zone/seen", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access", "reflector"}},
 	{"command", []string{"admit", "command", "config"}},
-	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "daily", "quarantine", "outbox", "remind", "rescue", "train"}},
+	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "daily", "quarantine", "outbox", "remind", "rescue", "train", "dnsapply", "drift"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
 	{"app", []string{"app"}},
 	{"lab", []string{"lab"}},
@@ -65,6 +65,8 @@ var exceptions = map[string]string{
 	"filing ← intake":            "intake carries out what filing decides",
 	"filing ← quarantine":        "what is released is filed",
 	"dkim ← zone":                "the records to publish hold keys",
+	"zone ← zone/seen":           "what is asked, and how answers are written",
+	"jobs ← drift":               "the one way in which claimed work is done",
 	"spam/content ← spam/learn":  "what is learned is what content read",
 	"spam/content ← spam":        "spam joins what its parts found",
 	"spam/links ← spam":          "spam joins what its parts found",
@@ -86,6 +88,7 @@ var exceptions = map[string]string{
 	"probe ← audit":              "an audit makes findings of what its neighbours see",
 	"helo ← audit":               "an audit makes findings of what its neighbours see",
 	"postatest ← scan/peertest":  "that a peer is missing is said in one place",
+	"postatest ← bindtest":       "that a peer is missing is said in one place",
 }
 
 // imports lists, for each package of the house, what its product code imports of
