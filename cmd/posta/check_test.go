@@ -76,7 +76,7 @@ func TestCheckShow(t *testing.T) {
 func TestCheckNear(t *testing.T) {
 	for _, c := range []struct{ lang, id, want string }{
 		{"en", "spf.fial", `there is no check "spf.fial"; did you mean spf.fail?`},
-		{"es", "dmarc", `no hay ninguna comprobación "dmarc"; ¿quería decir dmarc.fail, dmarc.missing, dmarc.invalid, dmarc.none?`},
+		{"es", "ptr", `no hay ninguna comprobación "ptr"; ¿quería decir ptr.missing, ptr.mismatch, ptr.generic, ptr.many?`},
 		{"en", "xyzzy", `there is no check "xyzzy"; posta check ls lists them`},
 	} {
 		var out strings.Builder
