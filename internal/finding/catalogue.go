@@ -20,6 +20,10 @@ const (
 	MXDangling        ID = "mx.dangling"
 	MXPrivate         ID = "mx.private"
 	MXClosed          ID = "mx.closed"
+	MXNullMixed       ID = "mx.null-mixed"
+	MXParked          ID = "mx.parked"
+	MXSame            ID = "mx.same"
+	MXIPv6            ID = "mx.ipv6"
 	SPFFail           ID = "spf.fail"
 	SPFSoftFail       ID = "spf.softfail"
 	SPFMissing        ID = "spf.missing"
@@ -28,6 +32,19 @@ const (
 	SPFLookups        ID = "spf.lookups"
 	SPFBroad          ID = "spf.broad"
 	SPFHELO           ID = "spf.helo"
+	SPFMisspelt       ID = "spf.misspelt"
+	SPFLegacy         ID = "spf.legacy"
+	SPFCrowded        ID = "spf.crowded"
+	SPFPTR            ID = "spf.ptr"
+	SPFDangling       ID = "spf.dangling"
+	SPFWide           ID = "spf.wide"
+	SPFHuge           ID = "spf.huge"
+	SPFWeb            ID = "spf.web"
+	SPFShared         ID = "spf.shared"
+	SPFNeutral        ID = "spf.neutral"
+	SPFLength         ID = "spf.length"
+	SPFNames          ID = "spf.names"
+	SPFEmpty          ID = "spf.empty"
 	DKIMMissing       ID = "dkim.missing"
 	DKIMFail          ID = "dkim.fail"
 	DKIMKey           ID = "dkim.key"
@@ -155,6 +172,30 @@ const (
 	CertChain         ID = "cert.chain"
 	CertWeak          ID = "cert.weak"
 	CertUnverified    ID = "cert.unverified"
+	NSDelegation      ID = "ns.delegation"
+	NSLame            ID = "ns.lame"
+	NSGlue            ID = "ns.glue"
+	NSDisagree        ID = "ns.disagree"
+	NSSingle          ID = "ns.single"
+	NSTransport       ID = "ns.transport"
+	NSIPv6            ID = "ns.ipv6"
+	SOAContact        ID = "soa.contact"
+	DNSSECNone        ID = "dnssec.none"
+	DNSSECBogus       ID = "dnssec.bogus"
+	DNSSECExpiring    ID = "dnssec.expiring"
+	DNSSECWeak        ID = "dnssec.weak"
+	ResolverPlain     ID = "resolver.plain"
+	ResolverPublic    ID = "resolver.public"
+	DomainYoung       ID = "domain.young"
+	DomainExpiring    ID = "domain.expiring"
+	DomainUnlocked    ID = "domain.unlocked"
+	DNSCNAME          ID = "dns.cname"
+	DNSWildcard       ID = "dns.wildcard"
+	DNSDangling       ID = "dns.dangling"
+	DNSTTL            ID = "dns.ttl"
+	DNSDot            ID = "dns.dot"
+	OutboundBlocked   ID = "outbound.blocked"
+	OutboundSource    ID = "outbound.source"
 )
 
 // catalogue is in the order of people's reading, the checks of one section (the
@@ -178,6 +219,10 @@ var catalogue = [...]Check{
 	{MXDangling, 68, Critical, "RFC 5321 §5.1", "CH-MX-02 S12"},
 	{MXPrivate, 67, Critical, "RFC 6890 §2.2", "CH-MX-02 S13"},
 	{MXClosed, 160, High, "RFC 5321 §5.1", "CH-MX-03"},
+	{MXNullMixed, 131, High, "RFC 7505 §3", "CH-MX-04"},
+	{MXParked, 132, Info, "RFC 7505 §1", "CH-MX-04 S34"},
+	{MXSame, 133, Low, "RFC 5321 §5.1", "CH-MX-05"},
+	{MXIPv6, 134, Low, "RFC 3974 §2", "CH-MX-06"},
 	{SPFFail, 12, Critical, "RFC 7208 §8.4", "CH-SPF-05 S33"},
 	{SPFSoftFail, 13, Medium, "RFC 7208 §8.5", "CH-SPF-04 S33"},
 	{SPFMissing, 14, Medium, "RFC 7208 §8.1", "CH-SPF-01 S33"},
@@ -186,6 +231,19 @@ var catalogue = [...]Check{
 	{SPFLookups, 54, High, "RFC 7208 §4.6.4", "CH-SPF-02 S30"},
 	{SPFBroad, 56, Critical, "RFC 7208 §5.1", "CH-SPF-04 S28"},
 	{SPFHELO, 57, Medium, "RFC 7208 §2.3", "CH-ID-05 S7"},
+	{SPFMisspelt, 137, High, "RFC 7208 §4.5", "CH-SPF-01 S31"},
+	{SPFLegacy, 138, Low, "RFC 7208 §3.1", "CH-SPF-01"},
+	{SPFCrowded, 139, Low, "RFC 7208 §4.6.4", "CH-SPF-02"},
+	{SPFPTR, 140, Medium, "RFC 7208 §5.5", "CH-SPF-03"},
+	{SPFDangling, 141, Critical, "RFC 7208 §5.2", "CH-SPF-06"},
+	{SPFWide, 142, Medium, "RFC 7208 §11.4", "CH-SPF-07 S28"},
+	{SPFHuge, 143, High, "RFC 7208 §11.4", "CH-SPF-07 S28"},
+	{SPFWeb, 144, Medium, "RFC 7208 §5.3", "CH-SPF-08 S28"},
+	{SPFShared, 145, Low, "RFC 7208 §11.4", "CH-SPF-09 S32 S36"},
+	{SPFNeutral, 146, High, "RFC 7208 §8.2", "CH-SPF-04 S32"},
+	{SPFLength, 147, Low, "RFC 7208 §3.4", "CH-SPF-10"},
+	{SPFNames, 148, Low, "RFC 7208 §10.1.2", "CH-SPF-11 S34"},
+	{SPFEmpty, 149, Critical, "RFC 7208 §4.7", "CH-SPF-05 S25"},
 	{DKIMMissing, 16, Medium, "RFC 6376 §6.1", "CH-DKIM-05 S37"},
 	{DKIMFail, 17, Medium, "RFC 6376 §6.1.3", "CH-DKIM-05 S37"},
 	{DKIMKey, 58, Medium, "RFC 6376 §6.1.2", "CH-DKIM-01 S41"},
@@ -313,6 +371,30 @@ var catalogue = [...]Check{
 	{CertChain, 171, High, "RFC 8446 §4.4.2", "CH-TLS-03 S150"},
 	{CertWeak, 172, High, "RFC 9325 §4.5", "CH-TLS-03"},
 	{CertUnverified, 176, Low, "RFC 8461 §4.2; RFC 7435 §3", "CH-TLS-03"},
+	{NSDelegation, 110, Medium, "RFC 1034 §4.2.2", "CH-DNS-01 S26"},
+	{NSLame, 111, High, "RFC 1912 §2.8", "CH-DNS-01 S26"},
+	{NSGlue, 112, High, "RFC 1034 §4.2.1", "CH-DNS-01 S26"},
+	{NSDisagree, 113, High, "RFC 1034 §4.3.5", "CH-DNS-01 S151"},
+	{NSSingle, 114, Medium, "RFC 2182 §5", "CH-DNS-01 S26"},
+	{NSTransport, 115, Medium, "RFC 7766 §5; RFC 6891 §7", "CH-DNS-01"},
+	{NSIPv6, 116, Low, "RFC 3901 §4", "CH-MX-06"},
+	{SOAContact, 117, Medium, "RFC 1035 §3.3.13; RFC 1912 §2.2", "CH-DNS-02 S20 S21"},
+	{DNSSECNone, 118, Low, "RFC 4035 §5", "CH-DNS-03"},
+	{DNSSECBogus, 119, Critical, "RFC 4035 §5.5", "CH-DNS-03"},
+	{DNSSECExpiring, 120, High, "RFC 6781 §4.4.2", "CH-DNS-03"},
+	{DNSSECWeak, 121, Medium, "RFC 9905 §2", "CH-DNS-03"},
+	{ResolverPlain, 122, Medium, "RFC 7672 §2.2", "CH-DNS-04"},
+	{ResolverPublic, 123, Medium, "Spamhaus usage terms", "CH-DNS-04 CH-REP-02"},
+	{DomainYoung, 124, Medium, "M3AAWG sender practice", "CH-DNS-05"},
+	{DomainExpiring, 125, High, "RFC 9083 §4.5", "CH-DNS-05"},
+	{DomainUnlocked, 126, Low, "RFC 5731 §2.3", "CH-DNS-05"},
+	{DNSCNAME, 127, High, "RFC 1034 §3.6.2", "CH-DNS-06"},
+	{DNSWildcard, 128, Medium, "RFC 4592 §4", "CH-DNS-06"},
+	{DNSDangling, 129, High, "RFC 1034 §3.6.2", "CH-DNS-06"},
+	{DNSTTL, 130, Low, "RFC 1912 §2.2", "CH-DNS-07 S24"},
+	{DNSDot, 150, Medium, "RFC 1035 §5.1", "CH-DNS-06 S25"},
+	{OutboundBlocked, 135, Critical, "RFC 5321 §4.5.4.1", "CH-ID-07"},
+	{OutboundSource, 136, Critical, "RFC 7208 §4.1", "CH-ID-07"},
 }
 
 // byID is made once from the catalogue and never changed.

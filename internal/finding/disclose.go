@@ -27,11 +27,13 @@ var disclosures = map[ID]Disclosure{
 	"greylist": ToAnyone, "rate": ToAnyone, "rcpt": ToAnyone, "address": ToAnyone, "smtp": ToAnyone,
 	"tls": ToAnyone, "message": ToAnyone, "loop": ToAnyone, "auth": ToAnyone, "conn": ToAnyone,
 	"relay": ToAnyone, "reflect": ToAnyone,
+	"ns": ToAnyone, "soa": ToAnyone, "dnssec": ToAnyone, "domain": ToAnyone, "dns": ToAnyone,
 
 	"spam": ToProven, "content": ToProven, "url": ToProven, "scan": ToProven,
 	DNSBLBody: ToProven, // which of the message's domains gave it away
 
 	"reputation": ToNobody, "access": ToNobody, "quarantine": ToNobody,
+	"resolver": ToNobody, "outbound": ToNobody,
 	"system": ToNobody, "sandbox": ToNobody, "cert": ToNobody,
 	DNSBLList:  ToNobody, // which lists we ask, and with which account
 	RateRcpt:   ToNobody, // what others sent to the recipient
