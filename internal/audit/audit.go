@@ -27,14 +27,17 @@ type Target struct {
 	// RDAP asks the registry about the domain's age, expiry and locks. It tells the registry that one is interested, so it is
 	// off unless asked for.
 	RDAP bool
-	Self *Self // what only the house itself knows; nil for strangers
+	// Found are findings made elsewhere that belong into the report: of a message, of the running server.
+	Found []finding.Finding
+	Self  *Self // what only the house itself knows; nil for strangers
 }
 
 // Self is what a server knows of its own house.
 type Self struct {
-	Hostname string       // what we say in EHLO and in our greeting
-	IPs      []netip.Addr // our public addresses
-	Domains  []string     // for which we take mail
+	Hostname  string       // what we say in EHLO and in our greeting
+	IPs       []netip.Addr // our public addresses
+	Domains   []string     // for which we take mail
+	Resolvers []netip.Addr // that this host asks
 	// Selectors are the DKIM keys that sign for the audited domain, by selector, each with the record that should be published.
 	Selectors map[string]string
 }
@@ -105,7 +108,15 @@ func (a *audit) evaluate(ctx context.Context) []finding.Finding {
 		wg.Go(func() { found[i] = e.run(ctx, a) })
 	}
 	wg.Wait()
-	return slices.Concat(found...)
+	out := slices.Concat(found...)
+	for _, f := range a.Found { // what both have seen is told once
+		if !slices.ContainsFunc(out, func(x finding.Finding) bool {
+			return x.Check == f.Check && x.Outcome == f.Outcome && x.Subject == f.Subject
+		}) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // sameHost follows redirects within a host only: what is asked of one name must not

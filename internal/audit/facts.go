@@ -25,6 +25,7 @@ type facts struct {
 	own    func() []host       // the domain's own name, as a host (web, or mail without MX)
 	policy func() policyRecord // the domain's SPF record
 	dmarc  func() dmarcFact    // the DMARC record that holds for it
+	tree   func() spfTree      // everything that the record refers to
 	zone   func() zoneFact     // the zone that the domain is in, with its servers
 	sends  func() []netip.Addr // the addresses that are judged as senders
 }
@@ -32,18 +33,37 @@ type facts struct {
 // gather makes the futures; nothing is asked yet.
 func (a *audit) gather(ctx context.Context) facts {
 	return facts{
-		mx:     sync.OnceValue(func() exchange { return findExchange(ctx, a.cfg.Resolver, a.Domain) }),
-		own:    sync.OnceValue(func() []host { return []host{findHost(ctx, a.cfg.Resolver, a.Domain)} }),
-		policy: sync.OnceValue(func() policyRecord { return findPolicy(ctx, a.cfg.Resolver, a.Domain) }),
-		dmarc:  sync.OnceValue(func() dmarcFact { return findProtection(ctx, a.cfg.Resolver, a.Domain) }),
-		zone: sync.OnceValue(func() zoneFact {
+		mx:     future(func() exchange { return findExchange(ctx, a.cfg.Resolver, a.Domain) }),
+		own:    future(func() []host { return []host{findHost(ctx, a.cfg.Resolver, a.Domain)} }),
+		policy: future(func() policyRecord { return findPolicy(ctx, a.cfg.Resolver, a.Domain) }),
+		dmarc:  future(func() dmarcFact { return findProtection(ctx, a.cfg.Resolver, a.Domain) }),
+		tree:   future(func() spfTree { return a.spfTree(ctx) }),
+		zone: future(func() zoneFact {
 			z, err := a.cfg.Authority.Zone(ctx, a.Domain)
 			if err == nil {
 				a.probed("DNS: each server of " + z.Name)
 			}
 			return zoneFact{z, err}
 		}),
-		sends: sync.OnceValue(func() []netip.Addr { return a.senders() }),
+		sends: future(func() []netip.Addr { return a.senders() }),
+	}
+}
+
+// future finds a value once, for the first who asks; all wait for it. It waits on a
+// channel, not on a lock as sync.OnceValue does, so that fake time goes on meanwhile.
+func future[T any](find func() T) func() T {
+	var once sync.Once
+	var v T
+	done := make(chan struct{})
+	return func() T {
+		once.Do(func() {
+			go func() {
+				defer close(done)
+				v = find()
+			}()
+		})
+		<-done
+		return v
 	}
 }
 
@@ -187,9 +207,27 @@ func findHost(ctx context.Context, dns resolver.Resolver, name string) host {
 // policyRecord is what TXT has of SPF.
 type policyRecord struct {
 	texts  []string   // all records with its version
+	others []string   // the other TXT records of the name
 	record spf.Record // of the only one, where it could be parsed
 	err    error      // the look-up failed
 	bad    error      // the only one could not be parsed
+}
+
+// authorises tells whether the record lets anybody send at all: not where it is a
+// lone -all (RFC 7208 §10.1.2). A record that could not be parsed is meant to.
+func (p *policyRecord) authorises() bool {
+	if len(p.texts) == 0 {
+		return false
+	}
+	for _, t := range p.record.Terms {
+		if t.Kind == spf.All {
+			return t.Qualifier == spf.QPass
+		}
+		if !t.Kind.IsModifier() && t.Qualifier == spf.QPass || t.Kind == spf.Redirect {
+			return true
+		}
+	}
+	return p.bad != nil || len(p.texts) > 1
 }
 
 func findPolicy(ctx context.Context, dns resolver.Resolver, domain string) policyRecord {
@@ -201,6 +239,8 @@ func findPolicy(ctx context.Context, dns resolver.Resolver, domain string) polic
 	for _, t := range r.Records {
 		if spf.IsRecord(t) {
 			p.texts = append(p.texts, t)
+		} else {
+			p.others = append(p.others, t)
 		}
 	}
 	if len(p.texts) == 1 {

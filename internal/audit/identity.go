@@ -19,10 +19,8 @@ const maxSenders = 16 // addresses judged as senders
 // identities judges the reverse names of the addresses that send, and the names that
 // they give in HELO (S1 to S8, S14 to S19), all addresses side by side.
 func identities(ctx context.Context, a *audit) []finding.Finding {
-	if s := a.setup(); s == parked || s == absent {
-		if len(a.IPs) == 0 {
-			return nil // nobody sends, as far as is known
-		}
+	if len(a.IPs) == 0 && a.Self == nil && !a.mayAnybodySend() {
+		return nil
 	}
 	ips := a.facts.sends()
 	ips = ips[:min(len(ips), maxSenders)]
@@ -36,6 +34,19 @@ func identities(ctx context.Context, a *audit) []finding.Finding {
 	}
 	wg.Wait()
 	return slices.Concat(found...)
+}
+
+// mayAnybodySend is false where the domain says that nobody does, by SPF or by having
+// neither exchanger nor address.
+func (a *audit) mayAnybodySend() bool {
+	switch a.setup() {
+	case withMail, unknown:
+		return true
+	case parked, absent:
+		return false
+	}
+	p := a.facts.policy()
+	return p.err != nil || len(p.texts) == 0 || p.authorises()
 }
 
 func (a *audit) identity(ctx context.Context, ip netip.Addr) []finding.Finding {

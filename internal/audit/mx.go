@@ -21,6 +21,8 @@ func exchangers(_ context.Context, a *audit) []finding.Finding {
 		return out
 	}
 	out = append(out, a.wantsMX(&x)...)
+	out = append(out, a.nullMX(&x)...)
+	out = append(out, together(&x, a.Domain)...)
 	for i := range x.hosts {
 		out = append(out, exchanger(&x.hosts[i])...)
 	}
@@ -38,11 +40,63 @@ func (a *audit) wantsMX(x *exchange) []finding.Finding {
 	case withMail:
 		return []finding.Finding{finding.Of(finding.SenderMX, finding.Pass, a.Domain, "MX", seen)}
 	case implicit:
+		if p := a.facts.policy(); p.err == nil && len(p.texts) > 0 && !p.authorises() {
+			return []finding.Finding{finding.Of(finding.SenderMX, finding.NotApplicable, a.Domain, "MX", seen, "SPF", strings.Join(p.texts, "; "))}
+		}
 		return []finding.Finding{finding.Of(finding.SenderMX, finding.Fail, a.Domain, "MX", seen, "address", addresses(a.facts.own()[0].addrs))}
 	case sendOnly:
 		return []finding.Finding{finding.Of(finding.SenderMX, finding.NotApplicable, a.Domain, "MX", seen, "declared", "send-only")}
 	}
 	return []finding.Finding{finding.Of(finding.SenderMX, finding.NotApplicable, a.Domain, "MX", seen)}
+}
+
+// nullMX judges what the domain says of taking no mail at all (RFC 7505). A domain
+// that sends must be able to hear of bounces, so that its null MX is a fault.
+func (a *audit) nullMX(x *exchange) []finding.Finding {
+	p := a.facts.policy()
+	sends := p.err == nil && p.authorises()
+	if x.null {
+		return []finding.Finding{
+			judged(finding.MXNullMixed, len(x.hosts)+x.more > 0, a.Domain, "MX", fmt.Sprintf("0 . and %d others", len(x.hosts)+x.more)),
+			judged(finding.MXNull, sends && !a.SendOnly, a.Domain, "MX", "0 .", "SPF", strings.Join(p.texts, "; ")),
+		}
+	}
+	if a.setup() == implicit && p.err == nil && len(p.texts) > 0 && !sends {
+		return []finding.Finding{finding.Of(finding.MXParked, finding.Fail, a.Domain, "MX", "none", "address", addresses(a.facts.own()[0].addrs), "SPF", strings.Join(p.texts, "; "))}
+	}
+	return nil
+}
+
+// together judges the exchangers side by side: each should help when another is away,
+// and one should have IPv6.
+func together(x *exchange, domain string) []finding.Finding {
+	if len(x.hosts) == 0 {
+		return nil
+	}
+	owner := map[netip.Addr]string{}
+	var same, seen []string
+	six, failed := false, error(nil)
+	for _, h := range x.hosts {
+		if h.err != nil {
+			failed = h.err
+		}
+		seen = append(seen, "MX", fmt.Sprintf("%d %s %s", h.preference, h.name, addresses(h.addrs)))
+		for _, ip := range h.addrs {
+			six = six || ip.Is6()
+			if other, ok := owner[ip]; ok && other != h.name {
+				same = append(same, "both", other+" and "+h.name+" have "+ip.String())
+			}
+			owner[ip] = h.name
+		}
+	}
+	out := []finding.Finding{judged(finding.MXSame, len(same) > 0, domain, same...)}
+	if len(owner) == 0 && failed == nil {
+		return out // each has its own finding
+	}
+	if failed != nil && !six {
+		return append(out, unverified(failed, domain, finding.MXIPv6)...)
+	}
+	return append(out, judged(finding.MXIPv6, !six, domain, seen...))
 }
 
 // exchanger judges one MX host: a name and no address, no alias, with addresses that

@@ -25,7 +25,8 @@ func senderPolicy(ctx context.Context, a *audit) []finding.Finding {
 		return unverified(p.err, a.Domain, finding.SPFMissing, finding.SPFMultiple, finding.SPFInvalid, finding.SPFLookups, finding.SPFBroad)
 	}
 	if len(p.texts) == 0 {
-		return []finding.Finding{finding.Of(finding.SPFMissing, finding.Fail, a.Domain, "TXT", "no record begins with v=spf1")}
+		out := append(a.misspelt(ctx, &p), finding.Of(finding.SPFMissing, finding.Fail, a.Domain, "TXT", "no record begins with v=spf1"))
+		return append(out, a.names(ctx)...)
 	}
 	var facts []string
 	for _, t := range p.texts {
@@ -38,9 +39,21 @@ func senderPolicy(ctx context.Context, a *audit) []finding.Finding {
 	if p.bad != nil {
 		return append(out, finding.Of(finding.SPFInvalid, finding.Fail, a.Domain, "TXT", p.texts[0], "error", p.bad.Error()))
 	}
-	out = append(out, a.recordItself(ctx)...)
-	return append(out, a.permitted(ctx)...)
+	parts := [...]func(context.Context) []finding.Finding{
+		a.recordItself, a.permitted, a.wording, a.breadth, a.names,
+		func(ctx context.Context) []finding.Finding { return a.misspelt(ctx, &p) },
+	}
+	var found [len(parts)][]finding.Finding
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() { found[i] = part(ctx) })
+	}
+	wg.Wait()
+	return append(out, slices.Concat(found[:]...)...)
 }
+
+// crowded is how many look-ups are near the limit.
+const crowded = 8
 
 // stranger is an address for documentation (RFC 5737), from which no mail comes: an
 // evaluation for it goes through the whole record.
@@ -60,7 +73,10 @@ func (a *audit) recordItself(ctx context.Context) []finding.Finding {
 	case r.Status == spf.PermError:
 		return []finding.Finding{with(finding.SPFInvalid, true)}
 	}
-	return []finding.Finding{with(finding.SPFInvalid, false), with(finding.SPFLookups, false), with(finding.SPFBroad, r.Status == spf.Pass)}
+	return []finding.Finding{
+		with(finding.SPFInvalid, false), with(finding.SPFLookups, false), with(finding.SPFBroad, r.Status == spf.Pass),
+		with(finding.SPFCrowded, r.Lookups >= crowded),
+	}
 }
 
 // permitted evaluates the record for each address that is known to send. Exchangers

@@ -82,15 +82,26 @@ var errForeign = errors.New("the reply does not fit the question")
 // timeout or the context's end. A *Refused error is an answer of a server that is
 // there; any other error says nothing about the zone.
 func (c *Client) Ask(ctx context.Context, server netip.Addr, q Question) (Answer, error) {
+	r, cut, err := c.ask(ctx, server, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := answer(r, q.Type)
+	a.Cut = cut
+	return a, nil
+}
+
+// ask is Ask with the whole reply, and whether it was cut over UDP.
+func (c *Client) ask(ctx context.Context, server netip.Addr, q Question) (r *dns.Msg, cut bool, err error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return Answer{}, ctx.Err()
+		return nil, false, ctx.Err()
 	}
 	name, err := resolver.Normalize(q.Name)
 	if err != nil {
-		return Answer{}, err
+		return nil, false, err
 	}
 	m := new(dns.Msg).SetQuestion(dns.Fqdn(escaped(name)), uint16(q.Type))
 	m.RecursionDesired = false
@@ -101,22 +112,18 @@ func (c *Client) Ask(ctx context.Context, server netip.Addr, q Question) (Answer
 	if q.TCP {
 		network = "tcp"
 	}
-	r, err := c.exchange(ctx, network, server, m)
-	if err != nil {
-		return Answer{}, err
+	if r, err = c.exchange(ctx, network, server, m); err != nil {
+		return nil, false, err
 	}
-	cut := r.Truncated && !q.TCP
-	if cut {
+	if cut = r.Truncated && !q.TCP; cut {
 		if r, err = c.exchange(ctx, "tcp", server, m); err != nil {
-			return Answer{}, err
+			return nil, true, err
 		}
 	}
 	if r.Rcode != dns.RcodeSuccess && r.Rcode != dns.RcodeNameError {
-		return Answer{}, &Refused{Code: dns.RcodeToString[r.Rcode]}
+		return nil, cut, &Refused{Code: dns.RcodeToString[r.Rcode]}
 	}
-	a := answer(r, q.Type)
-	a.Cut = cut
-	return a, nil
+	return r, cut, nil
 }
 
 // escaped writes a normal name as miekg/dns reads it: an octet is itself.

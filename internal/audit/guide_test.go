@@ -1,0 +1,46 @@
+package audit
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// S25: the example zone of the guide, with its PTR only in prose. What an audit of the
+// zone, of SPF and of the addresses must find.
+func TestGuideZone(t *testing.T) {
+	w := newWorld(t, "guide.txtar")
+	r := Run(t.Context(), w.config(t), Target{Domain: "empresa.net", IPs: addrs("203.0.113.80"), HELO: "smtp.empresa.net"})
+	got := outcomes(&r, "mx", "spf", "ptr", "helo", "dns", "ns", "soa", "sender", "dmarc")
+	want := []string{
+		"dmarc.misplaced empresa.net", // where the dot is missing
+		"dmarc.missing empresa.net",
+		"dns.dot empresa.net",                          // _dmarc.empresa.net without its final dot
+		"helo.unknown smtp.empresa.net (203.0.113.80)", // no A for smtp
+		"mx.dangling smtp.empresa.net",                 // the MX leads nowhere
+		"ns.ipv6 empresa.net",                          //
+		"ptr.missing 203.0.113.80",                     // only in prose
+		"spf.empty empresa.net",                        // a:smtp.empresa.net has no address
+		"spf.fail 203.0.113.80",                        // so it refuses all own mail
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("found\n%q\nwant\n%q", got, want)
+	}
+	if worst, _ := r.Worst(); worst.String() != "critical" {
+		t.Errorf("worst %v", worst)
+	}
+}
+
+// With the final dot mended, what the DMARC record itself lacks: rua, and sp=none.
+func TestGuideZoneWithItsDot(t *testing.T) {
+	b, err := os.ReadFile("testdata/guide.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := worldOf(t, []byte(strings.ReplaceAll(string(b), "_dmarc.empresa.net TXT", "_dmarc.empresa.net. TXT")))
+	r := Run(t.Context(), w.config(t), Target{Domain: "empresa.net"})
+	if got, want := outcomes(&r, "dmarc", "dns"), []string{"dmarc.reports empresa.net", "dmarc.subdomains empresa.net"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}

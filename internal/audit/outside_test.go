@@ -1,0 +1,184 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posta/internal/addr"
+	"posta/internal/authority"
+	"posta/internal/resolver"
+)
+
+// farEnd is a dialer whose other side greets, and says in its reply to EHLO which
+// address it sees.
+func farEnd(t *testing.T, sees string) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		done := make(chan struct{})
+		t.Cleanup(func() { there.Close(); <-done })
+		go func() {
+			defer close(done)
+			r := bufio.NewReader(there)
+			there.Write([]byte("220 mx.far.example ESMTP\r\n"))
+			if line, _ := r.ReadString('\n'); line != "EHLO mail.ours.test\r\n" {
+				t.Errorf("%q", line)
+			}
+			there.Write([]byte("250-mx.far.example at your service, [" + sees + "]\r\n250 SIZE 1000\r\n"))
+			r.ReadString('\n') // QUIT
+		}()
+		return here, nil
+	}
+}
+
+// CH-ID-07: is port 25 open, and do others see the address that we declare?
+func TestWayOut(t *testing.T) {
+	dns := resolver.Static{"gmail-smtp-in.l.google.com": {"A 192.0.2.25"}, "mx-aol.mail.gm0.yahoodns.net": {"A 192.0.2.26"}}
+	away := func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
+	for _, tc := range []struct {
+		what string
+		dns  resolver.Resolver
+		dial func(context.Context, string, string) (net.Conn, error)
+		want []string
+	}{
+		{"open", dns, farEnd(t, "203.0.113.25"), nil},
+		{"behind NAT", dns, farEnd(t, "198.51.100.7"), []string{"outbound.source 198.51.100.7"}},
+		{"blocked", dns, away, []string{"outbound.blocked mail.ours.test"}},
+		{"one alone is away", resolver.Static{"gmail-smtp-in.l.google.com": {"A 192.0.2.25"}, "mx-aol.mail.gm0.yahoodns.net": {"FAIL timeout"}}, away, []string{"outbound.blocked mail.ours.test ?"}},
+	} {
+		a := &audit{cfg: Config{Resolver: tc.dns, Dial: tc.dial}, Target: Target{Domain: "ours.test", Self: &Self{Hostname: "mail.ours.test", IPs: addrs("203.0.113.25")}}}
+		r := Report{Findings: wayOut(t.Context(), a)}
+		if got := outcomes(&r, "outbound"); !slices.Equal(got, tc.want) || len(r.Findings) == 0 {
+			t.Errorf("%s: %v, want %v", tc.what, r.Findings, tc.want)
+		}
+	}
+	if fs := wayOut(t.Context(), &audit{}); fs != nil {
+		t.Errorf("of a stranger: %v", fs)
+	}
+}
+
+// CH-DNS-05: what a registry says of a domain.
+func TestRegistration(t *testing.T) {
+	now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	for body, want := range map[string]string{
+		`{"events":[{"eventAction":"registration","eventDate":"2001-01-01T00:00:00Z"},{"eventAction":"expiration","eventDate":"2028-01-01T00:00:00Z"}],"status":["client transfer prohibited"]}`: "",
+		`{"events":[{"eventAction":"registration","eventDate":"2026-11-11T00:00:00Z"},{"eventAction":"expiration","eventDate":"2026-12-11T00:00:00Z"}],"status":["active"]}`:                     "domain.expiring d.test domain.unlocked d.test domain.young d.test",
+	} {
+		var r registered
+		if err := json.Unmarshal([]byte(body), &r); err != nil {
+			t.Fatal(err)
+		}
+		rep := Report{Findings: r.findings("d.test", now)}
+		if got := strings.Join(outcomes(&rep, "domain"), " "); got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+	gone := httptest.NewServer(http.NotFoundHandler())
+	defer gone.Close()
+	a := &audit{Target: Target{Domain: "d.test", RDAP: true}, cfg: Config{HTTP: &http.Client{Transport: to(gone.Listener.Addr().String())}, Now: time.Now, Resolver: resolver.Static{"d.test": {"MX 10 mx.d.test"}}}}
+	a.facts = a.gather(t.Context())
+	rep := Report{Findings: registration(t.Context(), a)}
+	if got := outcomes(&rep, "domain"); len(got) != 3 || !strings.HasSuffix(got[0], "?") {
+		t.Errorf("a registry that does not answer: %v", got)
+	}
+}
+
+// to sends every request to one address.
+type to string
+
+func (host to) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host = "http", string(host)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// slow is a resolver with one slow answer: the addresses or the text of a name come a
+// while after they were first asked for, whoever asks, as from a cache that joins
+// equal questions.
+type slow struct {
+	resolver.Resolver
+	name  string
+	text  bool // TXT; else A
+	wait  time.Duration
+	first func() time.Time
+}
+
+func newSlow(r resolver.Resolver, name string, text bool, wait time.Duration) slow {
+	return slow{r, name, text, wait, future(time.Now)}
+}
+
+func (s slow) delay(ctx context.Context, name string, text bool) {
+	if name != s.name || text != s.text {
+		return
+	}
+	select {
+	case <-time.After(time.Until(s.first().Add(s.wait))):
+	case <-ctx.Done():
+	}
+}
+
+func (s slow) LookupA(ctx context.Context, name string) (resolver.Result[netip.Addr], error) {
+	s.delay(ctx, name, false)
+	return s.Resolver.LookupA(ctx, name)
+}
+
+func (s slow) LookupTXT(ctx context.Context, name string) (resolver.Result[string], error) {
+	s.delay(ctx, name, true)
+	return s.Resolver.LookupTXT(ctx, name)
+}
+
+// An audit takes about as long as its slowest answer: no evaluator waits for what it
+// does not need, and nobody asks the same twice in a row. And it ends with its time.
+func TestTime(t *testing.T) {
+	zone := resolver.Static{
+		"good.test":    {"MX 10 mx.good.test", "TXT v=spf1 mx include:slow.example -all", "A 203.0.113.80"},
+		"mx.good.test": {"A 203.0.113.25", "AAAA 2001:db8::25", "TXT v=spf1 a -all"}, "203.0.113.25": {"PTR mx.good.test"}, "2001:db8::25": {"PTR mx.good.test"},
+		"slow.example": {"TXT v=spf1 -all"},
+	}
+	for _, tc := range []struct {
+		name        string
+		text        bool
+		wait, limit time.Duration
+	}{
+		{"mx.good.test", false, 10 * time.Second, 11 * time.Second},
+		{"slow.example", true, 10 * time.Second, 11 * time.Second},
+		{"mx.good.test", false, time.Hour, time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			dns := newSlow(zone, tc.name, tc.text, tc.wait)
+			away := func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
+			began := time.Now()
+			r := Run(t.Context(), Config{Resolver: dns, Authority: authority.New(dns, authority.Config{Dial: away}), Dial: away}, Target{Domain: "good.test"})
+			if took := time.Since(began); took > tc.limit || len(r.Findings) == 0 {
+				t.Errorf("%s waits %v: took %v", tc.name, tc.wait, took)
+			}
+		})
+	}
+}
+
+// FuzzMailbox: what is read of an RNAME is an address, with the domain that stands
+// after the first dot that is not escaped.
+func FuzzMailbox(f *testing.F) {
+	for _, s := range []string{"hostmaster.example.org.", `a\.b.example.org.`, `a\046b.example.org.`, `\`, `\9`, ".", "a@b.c."} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, rname string) {
+		got, err := mailbox(rname)
+		if err != nil {
+			return
+		}
+		a, err := addr.ParseAddress(got)
+		if err != nil || a.String() != got {
+			t.Errorf("%q → %q: %v", rname, got, err)
+		}
+	})
+}
