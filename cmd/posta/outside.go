@@ -21,13 +21,22 @@ func (o *outside) flags(c *cli, cmd *cobra.Command) {
 // resolver asks the servers of --dns, else those of the configuration where there is one, else those of the system. The
 // caller closes it.
 func (o *outside) resolver(c *cli) (*resolver.Client, error) {
+	servers, err := o.addresses(c)
+	if err != nil {
+		return nil, err
+	}
+	return resolver.New(resolver.Config{Servers: servers})
+}
+
+// addresses are the servers that were named; none for those of the system.
+func (o *outside) addresses(c *cli) ([]netip.AddrPort, error) {
 	servers := o.servers
 	if len(servers) == 0 {
 		if cfg, err := config.Load(c.configFile); err == nil {
 			servers = cfg.DNS.Servers
 		}
 	}
-	var cfg resolver.Config
+	var out []netip.AddrPort
 	for _, s := range servers {
 		ap, err := netip.ParseAddrPort(s)
 		if err != nil {
@@ -37,7 +46,7 @@ func (o *outside) resolver(c *cli) (*resolver.Client, error) {
 			}
 			ap = netip.AddrPortFrom(ip, 53)
 		}
-		cfg.Servers = append(cfg.Servers, ap)
+		out = append(out, ap)
 	}
-	return resolver.New(cfg)
+	return out, nil
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +28,8 @@ type cli struct {
 	dataDir    string
 	json       bool
 	out        io.Writer
+	// dial is the way to the servers that an audit looks at. Nil: the network.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func newRoot() *cobra.Command {
