@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"posta/internal/addr"
 	"posta/internal/blob"
+	"posta/internal/directory"
 	"posta/internal/filing"
 	"posta/internal/finding"
 	"posta/internal/mail"
@@ -378,19 +380,38 @@ func (in *Intake) acceptRecord(a *store.Accept) []byte {
 		r.Deliveries = append(r.Deliveries, p)
 		r.Prefix, r.Skip = d.Prefix, d.Skip
 	}
-	for _, q := range a.Enqueues {
-		r.From = q.ReversePath
-		for _, t := range q.Recipients {
-			r.Queued = append(r.Queued, store.AcceptForward{Address: t.Address, Domain: t.Domain})
-		}
-		if len(a.Deliveries) == 0 {
-			r.Prefix, r.Skip = q.Prefix, q.Skip
-		} else {
+	recordQueued(&r, a.Enqueues, view)
+	recordHolds(&r, a.Holds, view)
+	return r.Encode()
+}
+
+// recordQueued says beside the bytes what of the message leaves, and how.
+func recordQueued(r *store.AcceptRecord, leaving []store.Enqueue, view *directory.View) {
+	filed := len(r.Deliveries) > 0
+	sealed := slices.ContainsFunc(leaving, func(q store.Enqueue) bool { return q.Seal != "" })
+	for i := range leaving {
+		q := &leaving[i]
+		recordWishes(r, q, view)
+		r.Queue(q)
+		r.Skip = q.Skip
+		switch {
+		case q.Seal == "" && (filed || sealed):
 			r.QueuedPrefix = q.Prefix
+		case !filed:
+			r.Prefix = q.Prefix
 		}
 	}
-	recordHolds(&r, a.Holds)
-	return r.Encode()
+}
+
+// recordWishes says what the client asked for with what leaves. All that leaves of one
+// message leaves by the same wishes.
+func recordWishes(r *store.AcceptRecord, q *store.Enqueue, view *directory.View) {
+	r.From = q.ReversePath
+	login := ""
+	if acc := view.Account(q.Account); acc != nil {
+		login = acc.Login
+	}
+	r.Wishes = store.WishesOf(q, login)
 }
 
 // record begins the trace of the transaction.

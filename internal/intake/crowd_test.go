@@ -145,10 +145,10 @@ func TestCrowdIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &store.Accept{ID: mail.NewID(time.Now())}
-	var e store.Enqueue
-	for s.spread(address(t, "a@empresa.test"), targets) == nil {
+	e := store.Enqueue{Seal: "empresa.test"}
+	for s.spread(mail.Recipient{Address: address(t, "a@empresa.test"), Original: strings.Repeat("<", 500)}, targets) == nil {
 		for _, to := range targets {
-			e.Recipients = append(e.Recipients, store.QueueTo{Address: to.Remote.String(), Domain: string(to.Remote.Domain)})
+			e.Recipients = append(e.Recipients, store.QueueTo{Address: to.Remote.String(), Domain: string(to.Remote.Domain), Original: strings.Repeat("<", 500)})
 		}
 	}
 	a.Enqueues = []store.Enqueue{e}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"posta/internal/directory"
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/store"
@@ -80,13 +81,13 @@ func cut(s string, n int) string {
 }
 
 // recordHolds says beside the bytes for whom the message is held.
-func recordHolds(r *store.AcceptRecord, holds []store.Quarantined) {
+func recordHolds(r *store.AcceptRecord, holds []store.Quarantined, view *directory.View) {
 	for i := range holds {
 		h := &holds[i]
-		r.From = h.Out.ReversePath
+		recordWishes(r, &h.Out, view)
 		r.Held = append(r.Held, store.AcceptHold{
 			Recipient: h.Recipient, Domain: h.Domain, Original: h.Original, Notify: uint8(h.Notify),
-			Author: h.Author, Reasons: h.Reasons, Review: h.Review,
+			Author: h.Author, Reasons: h.Reasons, Review: h.Review, Seal: h.Out.Seal,
 		})
 		r.Prefix, r.Skip, r.QueuedPrefix = h.Stored.Prefix, h.Stored.Skip, h.Out.Prefix
 	}

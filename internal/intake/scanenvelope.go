@@ -27,7 +27,7 @@ func (k *sink) changeEnvelope(o *scan.Outcome, set *finding.Set, asked mail.Acti
 	for _, r := range o.Added {
 		where, targets := filing.Ask(k.tx.view, r.Address)
 		may := where == filing.Here || where == filing.Elsewhere && k.env.Client.Class == mail.Authenticated
-		if !may || k.s.spread(r.Address, targets) != nil {
+		if !may || k.s.spread(r, targets) != nil {
 			t.note("not allowed: the recipient <%s>; no recipient is deleted", r.Address)
 			t.fates, t.added = nil, nil
 			break

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"posta/internal/addr"
@@ -189,7 +190,7 @@ func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) 
 		if both := s.alone(e, where); both != nil {
 			return both
 		}
-		if over := s.spread(r.Address, targets); over != nil {
+		if over := s.spread(r, targets); over != nil {
 			return over // the engine's own word for too many, which is no refusal
 		}
 		reply = s.room(ctx, e, r.Address, targets)
@@ -242,8 +243,9 @@ func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer,
 const maxSpread = blob.MaxAcceptBytes * 7 / 8
 
 // spread counts where a recipient leads. Nil: the transaction has room for it.
-func (s *session) spread(a addr.Address, targets []directory.Target) *smtp.Reply {
-	tx, n := s.tx, 0
+func (s *session) spread(rcpt mail.Recipient, targets []directory.Target) *smtp.Reply {
+	a := rcpt.Address
+	tx, n := s.tx, askedOctets(rcpt)
 	if len(targets) == 0 { // elsewhere
 		n = forwardOctets(a)
 	}
@@ -266,7 +268,19 @@ func (s *session) spread(a addr.Address, targets []directory.Target) *smtp.Reply
 }
 
 func forwardOctets(a addr.Address) int {
-	return len(a.Local) + 2*len(a.Domain) + len(`{"address":"@","domain":""},`)
+	return len(a.Local) + 2*len(a.Domain) + len(`{"address":"@","domain":"","as":9999},`)
+}
+
+// askedOctets is what the record says once for all targets of a recipient.
+func askedOctets(r mail.Recipient) int {
+	n := len(`{"original":"rfc822;@","notify":15,"seal":""},`) + len(r.Address.Local) + 2*len(r.Address.Domain)
+	for _, c := range []byte(r.Original) {
+		n++
+		if c < ' ' || c >= 0x7f || strings.IndexByte(`"\<>&`, c) >= 0 {
+			n += len(`\u003c`) - 1 // at most so long in JSON
+		}
+	}
+	return n
 }
 
 // byPolicy waits for what is known of connection and envelope and asks policy.

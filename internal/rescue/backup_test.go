@@ -59,7 +59,7 @@ func busyBackup(t *testing.T, e *engines, k kind) {
 	for w := range 50 {
 		wg.Go(func() {
 			for i := 0; !stop.Load(); i++ {
-				id, err := h.send(t.Context(), letter{"ana@empresa.test", []string{ours[w%3]}, text(1000*w+i, 2000)})
+				id, err := h.send(t.Context(), letter{from: "ana@empresa.test", to: []string{ours[w%3]}, text: text(1000*w+i, 2000)})
 				if err != nil {
 					t.Errorf("delivery beside a backup: %v", err)
 					return

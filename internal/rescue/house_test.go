@@ -89,9 +89,11 @@ func (h *house) close() {
 
 // letter is one message with whom it is for.
 type letter struct {
-	from string
-	to   []string
-	text string
+	from   string
+	to     []string
+	text   string
+	wishes func(*mail.Envelope)  // with MAIL; nil: none
+	asks   func(*mail.Recipient) // with each RCPT; nil: nothing
 }
 
 // send takes a letter in as the local socket would (our own user): the message's
@@ -126,6 +128,9 @@ func (h *house) sendAs(ctx context.Context, client *mail.Client, l letter) (mail
 	if e.ReversePath, err = addr.ParseAddress(l.from); err != nil {
 		return mail.ID{}, err
 	}
+	if l.wishes != nil {
+		l.wishes(e)
+	}
 	if r := s.Mail(ctx, e); r != nil {
 		return mail.ID{}, errors.New(r.String())
 	}
@@ -135,6 +140,9 @@ func (h *house) sendAs(ctx context.Context, client *mail.Client, l letter) (mail
 			return mail.ID{}, err
 		}
 		rcpt := mail.Recipient{Address: a}
+		if l.asks != nil {
+			l.asks(&rcpt)
+		}
 		if r := s.Rcpt(ctx, e, rcpt); r != nil {
 			return mail.ID{}, errors.New(r.String())
 		}

@@ -116,7 +116,7 @@ func (b *rebuilder) accept(t task, body blob.Reader, p *placed) (*store.Accept, 
 		p.messages++
 		a.Deliveries = append(a.Deliveries, d)
 	}
-	quarantine(a, r, tree, common, p)
+	b.quarantine(a, r, tree, common, p)
 	if t.revive {
 		a.ID = mail.ID{} // it is over, and its queue work with it
 	} else {
@@ -158,20 +158,49 @@ func (b *rebuilder) enqueue(a *store.Accept, r *store.AcceptRecord, tree *messag
 		p.past += int64(len(r.Queued))
 		return
 	}
-	q := store.Enqueue{
-		ReversePath: r.From, Prefix: r.Prefix, Skip: r.Skip, Held: true, Expires: b.r.now().Add(b.o.Lifetime),
-		EightBit: tree.Defects.Has(message.EightBitBody), Account: b.people.accountOf(r.From),
-		// Only what came with BODY=BINARYMIME is stored with such line ends.
-		Binary: tree.Defects&(message.BareLF|message.BareCR) != 0,
-	}
-	if len(r.Deliveries)+len(r.Held) > 0 {
-		q.Prefix = r.QueuedPrefix
-	}
 	for _, to := range r.Queued {
-		q.Recipients = append(q.Recipients, store.QueueTo{Address: to.Address, Domain: to.Domain})
+		asked := r.AskedOf(to)
+		q := b.leaving(a, r, tree, asked.Seal)
+		q.Recipients = append(q.Recipients, store.QueueTo{
+			Address: to.Address, Domain: to.Domain, Original: asked.Original, Notify: mail.Notify(asked.Notify),
+		})
 		p.held++
 	}
-	a.Enqueues = []store.Enqueue{q}
+}
+
+// leaving is what of the message leaves sealed by a domain, or by none.
+func (b *rebuilder) leaving(a *store.Accept, r *store.AcceptRecord, tree *message.Part, seal string) *store.Enqueue {
+	for i := range a.Enqueues {
+		if a.Enqueues[i].Seal == seal {
+			return &a.Enqueues[i]
+		}
+	}
+	q := b.wishes(r, tree)
+	q.Skip, q.Held, q.Expires = r.Skip, true, b.r.now().Add(b.o.Lifetime)
+	if plain, sealed := r.Prefixes(); seal == "" {
+		q.Prefix = plain
+	} else {
+		q.Prefix, q.Seal = sealed, seal
+	}
+	a.Enqueues = append(a.Enqueues, q)
+	return &a.Enqueues[len(a.Enqueues)-1]
+}
+
+// wishes is how the message of a record leaves, unsealed and without its prefix. What
+// records of version 0 do not tell is guessed from the message.
+func (b *rebuilder) wishes(r *store.AcceptRecord, tree *message.Part) store.Enqueue {
+	q := store.Enqueue{ReversePath: r.From}
+	if r.Version > 0 {
+		r.Wishes.Grant(&q)
+		if r.Wishes != nil {
+			q.Account = b.people.accountOf(r.Wishes.Login)
+		}
+		return q
+	}
+	q.EightBit, q.Account = tree.Defects.Has(message.EightBitBody), b.people.accountOf(r.From)
+	// Only what came with BODY=BINARYMIME is stored with such line ends.
+	q.Binary = tree.Defects&(message.BareLF|message.BareCR) != 0
+	return q
 }
 
 // describe fills what the readers of mail ask for first. Fields of the prefix

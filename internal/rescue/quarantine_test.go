@@ -23,7 +23,6 @@ func (h *house) heldHere() []store.HeldMail {
 	for i := range list {
 		list[i].ID = 0
 		list[i].At, list[i].Stored.InternalDate = list[i].At.Truncate(time.Second), list[i].Stored.InternalDate.Truncate(time.Second)
-		list[i].Out.Seal = "" // not beside the bytes
 	}
 	return list
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"posta/internal/mail"
@@ -12,8 +13,13 @@ import (
 // AcceptRecord travels with the bytes of a blob (blob.Record.Accept), so that
 // mailboxes and queue can be rebuilt when the metadata is lost. It names
 // accounts by their login, since ids are lost with the metadata.
+//
+// Fields are only ever added, and zero is what records without them meant. Version
+// tells which fields a record could have had: 0 has no Wishes, no seals and no
+// DSN parameters of what was queued.
 type AcceptRecord struct {
 	Accept     mail.ID         `json:"-"`
+	Version    int             `json:"v,omitempty"` // set by Encode
 	ID         string          `json:"id"`
 	At         time.Time       `json:"at"`
 	From       string          `json:"from,omitempty"` // reverse-path
@@ -21,11 +27,64 @@ type AcceptRecord struct {
 	Deliveries []AcceptPlace   `json:"to,omitempty"`
 	Queued     []AcceptForward `json:"queued,omitempty"`
 	Held       []AcceptHold    `json:"held,omitempty"`
-	// QueuedPrefix is the prefix of what leaves (queued, or held and led elsewhere)
-	// when Prefix is that of deliveries or of held mail; without these Prefix is that
-	// of what was queued.
+	// Asked is what was asked for some of Queued, which point to it: the targets of an
+	// alias share one.
+	Asked []AcceptAsked `json:"asked,omitempty"`
+	// Wishes are those of all that leaves; nil: none.
+	Wishes *AcceptWishes `json:"wishes,omitempty"`
+	// QueuedPrefix is the prefix of what leaves unsealed (queued, or held and led
+	// elsewhere) where Prefix is another: that of deliveries or of held mail, or else
+	// that of what is sealed. See Prefixes.
 	QueuedPrefix []byte `json:"queued_prefix,omitempty"`
 	Prefix       []byte `json:"-"` // behind the JSON, as it is
+}
+
+// Prefixes are those of what leaves, unsealed and sealed. What is sealed has our
+// Authentication-Results on top, which a delivery has below its Return-Path.
+func (r *AcceptRecord) Prefixes() (plain, sealed []byte) {
+	if len(r.Deliveries)+len(r.Held) > 0 {
+		_, sealed, _ = bytes.Cut(r.Prefix, []byte("\r\n"))
+		return r.QueuedPrefix, sealed
+	}
+	if slices.ContainsFunc(r.Asked, func(a AcceptAsked) bool { return a.Seal != "" }) {
+		return r.QueuedPrefix, r.Prefix
+	}
+	return r.Prefix, nil
+}
+
+// AcceptWishes is what a client asked for when it handed in what leaves, and who
+// it was: the fields of Enqueue with these names.
+type AcceptWishes struct {
+	EnvID      string `json:"envid,omitempty"`
+	RetFull    bool   `json:"full,omitempty"`
+	EightBit   bool   `json:"8bit,omitempty"`
+	Binary     bool   `json:"binary,omitempty"`
+	UTF8       bool   `json:"utf8,omitempty"`
+	RequireTLS bool   `json:"requiretls,omitempty"`
+	Sign       bool   `json:"sign,omitempty"`
+	Login      string `json:"login,omitempty"` // of Enqueue.Account
+}
+
+// WishesOf are those of a message that leaves, whose sender here has a login ("" for
+// none); nil when there are none.
+func WishesOf(e *Enqueue, login string) *AcceptWishes {
+	w := AcceptWishes{
+		EnvID: e.EnvID, RetFull: e.RetFull, EightBit: e.EightBit, Binary: e.Binary, UTF8: e.UTF8,
+		RequireTLS: e.RequireTLS, Sign: e.Sign, Login: login,
+	}
+	if w == (AcceptWishes{}) {
+		return nil
+	}
+	return &w
+}
+
+// Grant gives an Enqueue its wishes again, all but the account. Nil grants none.
+func (w *AcceptWishes) Grant(e *Enqueue) {
+	if w == nil {
+		return
+	}
+	e.EnvID, e.RetFull, e.EightBit, e.Binary = w.EnvID, w.RetFull, w.EightBit, w.Binary
+	e.UTF8, e.RequireTLS, e.Sign = w.UTF8, w.RequireTLS, w.Sign
 }
 
 // AcceptPlace is one delivery of an AcceptRecord.
@@ -43,6 +102,36 @@ type AcceptPlace struct {
 type AcceptForward struct {
 	Address string `json:"address"`
 	Domain  string `json:"domain"`
+	As      int    `json:"as,omitempty"` // 1 is the first of Asked; 0: nothing was asked
+}
+
+// AcceptAsked is what was asked for one recipient, and so for each that it led to.
+type AcceptAsked struct {
+	Original string `json:"original,omitempty"` // ORCPT
+	Notify   uint8  `json:"notify,omitempty"`   // mail.Notify
+	Seal     string `json:"seal,omitempty"`     // Enqueue.Seal
+}
+
+// Queue adds what leaves by q to the record, its prefix excepted.
+func (r *AcceptRecord) Queue(q *Enqueue) {
+	for _, t := range q.Recipients {
+		as := 0
+		if asked := (AcceptAsked{Original: t.Original, Notify: uint8(t.Notify), Seal: q.Seal}); asked != (AcceptAsked{}) {
+			if n := len(r.Asked); n == 0 || r.Asked[n-1] != asked {
+				r.Asked = append(r.Asked, asked)
+			}
+			as = len(r.Asked)
+		}
+		r.Queued = append(r.Queued, AcceptForward{Address: t.Address, Domain: t.Domain, As: as})
+	}
+}
+
+// AskedOf is what was asked for a recipient elsewhere.
+func (r *AcceptRecord) AskedOf(f AcceptForward) AcceptAsked {
+	if f.As < 1 || f.As > len(r.Asked) {
+		return AcceptAsked{}
+	}
+	return r.Asked[f.As-1]
 }
 
 // AcceptHold is one recipient for whom the message was held.
@@ -54,14 +143,18 @@ type AcceptHold struct {
 	Author    string       `json:"author,omitempty"`
 	Reasons   []HoldReason `json:"reasons"`
 	Review    bool         `json:"review,omitempty"`
+	Seal      string       `json:"seal,omitempty"` // Quarantined.Out.Seal
 }
 
 // ErrAcceptRecord says that a record cannot be read.
 var ErrAcceptRecord = errors.New("store: malformed accept record")
 
+// acceptRecordVersion is what Encode writes.
+const acceptRecordVersion = 1
+
 // Encode writes the record: one line of JSON, then the prefix as it is.
 func (r *AcceptRecord) Encode() []byte {
-	r.ID = r.Accept.String()
+	r.Version, r.ID = acceptRecordVersion, r.Accept.String()
 	line, err := json.Marshal(r)
 	if err != nil {
 		return nil // strings and numbers cannot fail
