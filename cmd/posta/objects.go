@@ -117,13 +117,15 @@ func (c *cli) accountCommand() *cobra.Command {
 	)
 }
 
-// accountState is why nobody can log in, "" if one can.
+// accountState is why nobody can log in, or will not be able to; "" if one can.
 func (c *cli) accountState(a command.Account) string {
 	switch {
 	case a.Disabled:
 		return c.lang.Say("word.disabled")
 	case a.Standing != nil && a.Expired:
 		return c.lang.Say("word.expired")
+	case a.Standing != nil && a.Overdue:
+		return c.lang.Say("word.overdue")
 	}
 	return ""
 }

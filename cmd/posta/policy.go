@@ -87,6 +87,7 @@ func (c *cli) printGuide(v command.PolicyView) {
 	}
 	p := policy.Profile(policy.Guia)
 	line("accounts.password_days", strconv.Itoa(p.Accounts.PasswordDays), c.lang.Say("policy.never"))
+	line("accounts.password_grace", c.lang.Say("policy.grace", days(p.Accounts.Grace())), "")
 	line("accounts.messages_per_day", strconv.Itoa(p.Accounts.MessagesPerDay), c.lang.Say("policy.unlimited"))
 	line("quarantine.digest", days(p.Quarantine.DigestAfter()), "")
 	line("quarantine.overdue", days(p.Quarantine.OverdueAfter()), "")
@@ -153,6 +154,9 @@ func (c *cli) changePolicy(cmd *cobra.Command, name string, args any) error {
 	c.say("done.policy", out.Level, out.Own)
 	if out.Expired > 0 {
 		c.say("done.policy.expired", out.Expired)
+	}
+	if out.Overdue > 0 {
+		c.say("done.policy.grace", out.Overdue, out.Until.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

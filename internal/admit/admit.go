@@ -47,14 +47,15 @@ type Config struct {
 	Parallel int              // verifications at once; 0 means 2
 	Failure  time.Duration    // every failure is answered this long after it was asked, or a multiple of it; 0 means 1 s
 	Now      func() time.Time // nil means time.Now
-	// MaxAge is how old a password may be, asked at each login; nil, or 0, is any age.
-	MaxAge func() time.Duration
+	// Term is how long a password may be used, asked at each login; nil is for ever.
+	Term func() store.PasswordTerm
 }
 
 // Identity is who logged in.
 type Identity struct {
-	Account mailbox.AccountID
-	Login   string // the account's primary address
+	Account     mailbox.AccountID
+	Login       string    // the account's primary address
+	PasswordSet time.Time // when the password was given that was right
 }
 
 // Authenticator verifies logins. Safe for concurrent use.
@@ -80,8 +81,8 @@ func New(dir *directory.Directory, cfg Config) *Authenticator {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.MaxAge == nil {
-		cfg.MaxAge = func() time.Duration { return 0 }
+	if cfg.Term == nil {
+		cfg.Term = func() store.PasswordTerm { return store.PasswordTerm{} }
 	}
 	a := &Authenticator{
 		dir: dir, cfg: cfg, turn: make(chan struct{}, cfg.Parallel),
@@ -134,8 +135,8 @@ func (a *Authenticator) check(ctx context.Context, login, password string) (Iden
 // right answers a right password. Its age is asked last, so that nothing about an
 // account is told to who has not its password.
 func (a *Authenticator) right(acc *store.Account) (Identity, error) {
-	id := Identity{acc.ID, acc.Login}
-	if acc.Expired(a.cfg.MaxAge(), a.cfg.Now()) {
+	id := Identity{Account: acc.ID, Login: acc.Login, PasswordSet: acc.PasswordSet}
+	if acc.Expired(a.cfg.Term(), a.cfg.Now()) {
 		return id, ErrExpired
 	}
 	return id, nil

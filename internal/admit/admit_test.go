@@ -80,7 +80,7 @@ func TestPasswordAge(t *testing.T) {
 			t.Fatal(err)
 		}
 		maxAge := 30 * 24 * time.Hour
-		a := New(dir, Config{MaxAge: func() time.Duration { return maxAge }})
+		a := New(dir, Config{Term: func() store.PasswordTerm { return store.PasswordTerm{Age: maxAge} }})
 		login := func(day float64, who, password string, want error) {
 			t.Helper()
 			time.Sleep(time.Until(began.Add(time.Duration(day * 24 * float64(time.Hour)))))
@@ -107,6 +107,33 @@ func TestPasswordAge(t *testing.T) {
 		login(31, "ana@empresa.test", "correcta", ErrExpired)
 		maxAge = 0 // the policy is changed
 		login(31.1, "ana@empresa.test", "correcta", nil)
+	})
+}
+
+// A rule that is new lets in whose password is older, until its grace is over.
+func TestGrace(t *testing.T) {
+	hash := HashPassword("correcta")
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		began := time.Now()
+		dir, err := directory.Open(t.Context(), oneAccount{hash: hash, set: began.Add(-100 * day)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := New(dir, Config{Term: func() store.PasswordTerm {
+			return store.PasswordTerm{Age: 30 * day, Since: began, Grace: 14 * day}
+		}})
+		for _, after := range []time.Duration{0, 14*day - time.Second} {
+			time.Sleep(time.Until(began.Add(after)))
+			id, err := a.Login(t.Context(), netip.Addr{}, "ana@empresa.test", "correcta")
+			if err != nil || id.Account != 1 || !id.PasswordSet.Equal(began.Add(-100*day)) {
+				t.Errorf("after %v: %+v, %v", after, id, err)
+			}
+		}
+		time.Sleep(time.Second)
+		if id, err := a.Login(t.Context(), netip.Addr{}, "ana@empresa.test", "correcta"); !errors.Is(err, ErrExpired) || id.Account != 1 {
+			t.Errorf("when the grace is over: %+v, %v", id, err)
+		}
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"posta/internal/durable"
 	"posta/internal/finding"
 	"posta/internal/intake"
+	"posta/internal/mailbox"
 	"posta/internal/outbox"
 	"posta/internal/quarantine"
 	"posta/internal/queue"
@@ -30,6 +31,7 @@ import (
 	"posta/internal/remind"
 	"posta/internal/resolver"
 	"posta/internal/scan"
+	"posta/internal/store"
 	"posta/internal/train"
 )
 
@@ -108,6 +110,7 @@ type server struct {
 	house        *command.House
 	traces       *retention
 	found        []finding.Finding // about ourselves, at the start
+	overdue      *overdue
 
 	forgot time.Time // when what was learned was pruned last
 }
@@ -204,8 +207,12 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 		return err
 	}
 	s.login = admit.New(s.state.Directory, admit.Config{
-		Failure: s.opt.LoginFailure, Now: s.opt.Now, MaxAge: func() time.Duration { return s.accountPolicy().MaxAge() },
+		Failure: s.opt.LoginFailure, Now: s.opt.Now, Term: s.passwordTerm,
 	})
+	if err := s.house.SettlePasswordTerm(ctx, command.Principal{Name: "posta.toml", Role: store.Owner}); err != nil {
+		return fmt.Errorf("since when passwords may be only so old: %w", err)
+	}
+	s.overdue = &overdue{s: s, told: map[mailbox.AccountID]time.Time{}}
 	s.remind = s.newReminder()
 	s.destinations = destination.NewRecorder(s.state.Store, s.log)
 	if s.scanners, err = s.newScanners(); err != nil {

@@ -56,7 +56,7 @@ func TestLoginsInTheWordsOfTheDoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := admit.New(dir, admit.Config{Failure: time.Millisecond, MaxAge: policy.Profile(policy.Guia).Accounts.MaxAge})
+	a := admit.New(dir, admit.Config{Failure: time.Millisecond, Term: func() store.PasswordTerm { return policy.Profile(policy.Guia).Accounts.Term("") }})
 	for _, door := range []struct{ refused, later, expired error }{
 		{imapserver.ErrRefused, imapserver.ErrTryLater, imapserver.ErrExpired},
 		{pop3server.ErrRefused, pop3server.ErrTryLater, pop3server.ErrExpired},

@@ -201,7 +201,7 @@ func (s *server) imapDoor(name string, l net.Listener) door {
 	watch := s.train.Watch()
 	srv := &imapserver.Server{
 		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, imapserver.ErrRefused, imapserver.ErrTryLater, imapserver.ErrExpired}, Store: watch,
-		Blobs: s.state.Blobs, Appender: appender{s.in, watch}, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log, Now: s.opt.Now,
+		Blobs: s.state.Blobs, Appender: appender{s.in, watch}, PasswordPage: s.passwordPage(), Notice: s.overdue.notice, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log, Now: s.opt.Now,
 	}
 	if name == "imaps" {
 		srv.TLS = imapserver.ImplicitTLS
@@ -212,7 +212,7 @@ func (s *server) imapDoor(name string, l net.Listener) door {
 func (s *server) pop3Door(name string, l net.Listener) door {
 	srv := &pop3server.Server{
 		Hostname: s.cfg.Hostname, TLSConfig: s.certs.TLSFunc(), Auth: logins{s.login, pop3server.ErrRefused, pop3server.ErrTryLater, pop3server.ErrExpired},
-		Store: s.state.Store, Blobs: s.state.Blobs, ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log,
+		Store: s.state.Store, Blobs: s.state.Blobs, PasswordPage: s.passwordPage(), ProxyFrom: s.proxies(), Trusted: s.trusted, Log: s.log,
 	}
 	if name == "pop3s" {
 		srv.TLS = pop3server.ImplicitTLS
@@ -263,7 +263,7 @@ func (a appender) Append(ctx context.Context, m imapserver.Appending, body io.Re
 func (s *server) httpDoor(name string, l net.Listener) (door, error) {
 	h, err := web.New(web.Config{
 		Hostname: s.cfg.Hostname, House: s.house, Ready: s.state.Store.Ping, Trusted: s.trusted,
-		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}), Log: s.log, Now: s.opt.Now,
+		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}), Logins: s.login, Log: s.log, Now: s.opt.Now,
 	})
 	if err != nil {
 		return door{}, err

@@ -16,7 +16,7 @@ func (s *server) intakeConfig() intake.Config {
 	cfg := s.cfg
 	domains := cfg.Policy.DomainBlocklists
 	return intake.Config{
-		Hostname: cfg.Hostname, WhyURL: s.whyURL(), Policies: s.state.Policies, Access: s.state.Access, Trusted: s.trust, OwnIPs: s.ownIPs(),
+		Hostname: cfg.Hostname, WhyURL: s.whyURL(), PasswordPage: s.passwordPage(), Policies: s.state.Policies, Access: s.state.Access, Trusted: s.trust, OwnIPs: s.ownIPs(),
 		Lists: dnsbl.Lists{IP: cfg.Policy.Blocklists, HELO: domains, Sender: domains, Body: domains},
 		Limits: reputation.Limits{
 			Network: perMinute(cfg.Limits.NetworkRate), Sender: perMinute(cfg.Limits.SenderRate), Recipient: perMinute(cfg.Limits.RecipientRate),

@@ -35,6 +35,7 @@ type Standing struct {
 	PasswordSet  time.Time `json:"password_set,omitzero"`  // zero: it has none
 	PasswordEnds time.Time `json:"password_ends,omitzero"` // zero: never
 	Expired      bool      `json:"expired,omitempty"`      // nobody can log in with it any more
+	Overdue      bool      `json:"overdue,omitempty"`      // it is older than it may be, and can be used until PasswordEnds
 	Sent         int       `json:"sent,omitempty"`         // messages in the last day, if they are counted
 	Limit        int       `json:"limit,omitempty"`        // of them; 0 is none
 }
@@ -281,6 +282,7 @@ func (h *House) standing(ctx context.Context, v *store.DirectoryView, of []*stor
 	if now, err := h.policies().Of(v.Settings[policy.Setting]); err == nil {
 		p = now.Accounts
 	}
+	term := p.Term(v.Settings[policy.TermSetting])
 	ids := make([]int64, len(of))
 	for i, acc := range of {
 		ids[i] = int64(acc.ID)
@@ -295,11 +297,12 @@ func (h *House) standing(ctx context.Context, v *store.DirectoryView, of []*stor
 		if s.Used, s.Messages, _, err = h.Store.Usage(ctx, acc.ID); err != nil {
 			return nil, err
 		}
-		s.Standing = &Standing{PasswordEnds: acc.PasswordEnds(p.MaxAge()), Limit: allowance.Limit(acc.MessagesPerDay, p.MessagesPerDay)}
+		s.Standing = &Standing{PasswordEnds: acc.PasswordEnds(term), Limit: allowance.Limit(acc.MessagesPerDay, p.MessagesPerDay)}
 		if acc.Password != "" {
 			s.PasswordSet = acc.PasswordSet
 		}
-		s.Expired = acc.Expired(p.MaxAge(), h.now())
+		s.Expired = acc.Expired(term, h.now())
+		s.Overdue = !s.Expired && overdue(acc, term, h.now())
 		if s.Limit > 0 {
 			s.Sent = sent[i]
 		}

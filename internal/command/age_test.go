@@ -36,10 +36,21 @@ func TestStandingOfAccounts(t *testing.T) {
 	do(20, "account.add", `{"address":"luis@empresa.test","password":"una-larga"}`, `luis`)
 	do(21, "account.show", `{"name":"Ana@empresa.test"}`, `"messages":0,"password_set":"2096-03-02T10:00:00Z"}`)
 	do(21, "account.show", `{"name":"eva@empresa.test"}`, `there is no account eva@empresa.test`)
-	// The guides' profile comes late: whoever's password is too old by then is counted.
-	do(31, "policy.level", `{"name":"guia"}`, `"expired":1}`)
+	// The guides' profile comes late: whoever's password is too old by then is counted,
+	// and has a fortnight.
+	do(31, "policy.level", `{"name":"guia"}`, `"overdue":1,"until":"2096-04-16T10:00:00Z"}`)
 	do(31, "account.show", `{"name":"ana@empresa.test"}`,
-		`"password_set":"2096-03-02T10:00:00Z","password_ends":"2096-04-01T10:00:00Z","expired":true,"limit":500}`)
+		`"password_set":"2096-03-02T10:00:00Z","password_ends":"2096-04-16T10:00:00Z","overdue":true,"limit":500}`)
+	// What is applied again, or lets passwords get older, begins no new grace; a shorter
+	// term does.
+	do(32, "policy.put", `{"text":"level = \"guia\"\n[accounts]\npassword_days = 30\nmessages_per_day = 500\n"}`, `"overdue":1,"until":"2096-04-16T10:00:00Z"}`)
+	do(33, "policy.put", `{"text":"level = \"guia\"\n[accounts]\npassword_days = 32\n"}`, `"overdue":1,"until":"2096-04-16T10:00:00Z"}`)
+	do(34, "policy.put", `{"text":"level = \"guia\"\n[accounts]\npassword_days = 20\npassword_grace = \"3d\"\n"}`, `"overdue":1,"until":"2096-04-08T10:00:00Z"}`)
+	do(34, "policy.put", `{"text":"level = \"guia\"\n[accounts]\npassword_days = 20\npassword_grace = \"none\"\n"}`, `"expired":1}`)
+	do(34, "policy.level", `{"name":"strict"}`, `"level":"strict"`)
+	do(34, "policy.put", `{"text":"level = \"guia\"\n[accounts]\npassword_days = 30\npassword_grace = \"none\"\nmessages_per_day = 500\n"}`, `"expired":1}`)
+	do(34, "account.show", `{"name":"ana@empresa.test"}`,
+		`"password_set":"2096-03-02T10:00:00Z","password_ends":"2096-04-05T10:00:00Z","expired":true,"limit":500}`)
 	do(31, "account.password", `{"address":"ana@empresa.test","password":"otra-larga"}`, `ana`)
 	do(31, "account.ls", ``, `"password_set":"2096-04-02T10:00:00Z","password_ends":"2096-05-02T10:00:00Z","limit":500},`)
 

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -50,8 +51,11 @@ type PolicyChanged struct {
 	Own   int      `json:"own"` // steps that differ from the level's
 	Diff  []string `json:"diff"`
 	// Expired counts the accounts that cannot log in any more until their password is
-	// changed, and could before.
-	Expired int `json:"expired,omitempty"`
+	// changed, and could before; Overdue those that can until Until, whose password
+	// is older than it may be from now on.
+	Expired int       `json:"expired,omitempty"`
+	Overdue int       `json:"overdue,omitempty"`
+	Until   time.Time `json:"until,omitzero"`
 }
 
 var policyCommands = []Command{
@@ -71,6 +75,7 @@ var policyCommands = []Command{
 		return h.changePolicy(ctx, p, "policy.level", func(old *policy.Policy) (*policy.Policy, error) {
 			next := policy.Profile(l)
 			next.Steps, next.Exceptions, next.Spam, next.Quarantine = old.Steps, old.Exceptions, old.Spam, old.Quarantine
+			next.Sealers, next.Accounts.PasswordGrace = old.Sealers, old.Accounts.PasswordGrace
 			return next, nil
 		})
 	}),
@@ -156,21 +161,57 @@ func (h *House) changePolicy(ctx context.Context, p Principal, cmd string, next 
 		}
 		before, after := old.String(), changed.String()
 		out = PolicyChanged{Level: changed.Level.String(), Own: len(changed.Steps), Diff: diffLines(before, after)}
-		out.Expired = max(0, h.locked(v, changed.Accounts.MaxAge())-h.locked(v, old.Accounts.MaxAge()))
-		return before, after, tx.PutSetting(policy.Setting, after)
+		began := v.Settings[policy.TermSetting]
+		was := old.Accounts.Term(began)
+		began = policy.ParseBegan(began).Next(changed.Accounts.PasswordDays, h.now()).String()
+		is := changed.Accounts.Term(began)
+		out.Expired = max(0, h.count(v, is, (*store.Account).Expired)-h.count(v, was, (*store.Account).Expired))
+		if out.Overdue = h.count(v, is, overdue); out.Overdue > 0 {
+			out.Until = is.Since.Add(is.Grace)
+		}
+		return before, after, errors.Join(tx.PutSetting(policy.Setting, after), tx.PutSetting(policy.TermSetting, began))
 	})
 	return out, err
 }
 
-// locked counts the accounts whose password is too old, if it may be so old.
-func (h *House) locked(v *store.DirectoryView, maxAge time.Duration) (n int) {
+// SettlePasswordTerm notes since when passwords may be only so old, where the policy
+// that is in force is not what the note says: the level of posta.toml was changed, and
+// its accounts have their grace from now on. It is called when a server starts.
+func (h *House) SettlePasswordTerm(ctx context.Context, p Principal) error {
+	settled := func(v string, days int) (string, bool) {
+		next := policy.ParseBegan(v).Next(days, h.now()).String()
+		return next, next == v
+	}
+	now, err := h.currentPolicy()
+	if err != nil {
+		return nil // intake tells of it
+	}
+	days := now.Accounts.PasswordDays
+	if _, ok := settled(h.Directory.View().Setting(policy.TermSetting), days); ok {
+		return nil
+	}
+	return h.change(ctx, p, "policy.password-term", policy.TermSetting, func(tx store.DirectoryTx, v *store.DirectoryView) (any, any, error) {
+		before := v.Settings[policy.TermSetting]
+		after, _ := settled(before, days)
+		return before, after, tx.PutSetting(policy.TermSetting, after)
+	})
+}
+
+// count is how many accounts that may log in are so now, by a term.
+func (h *House) count(v *store.DirectoryView, t store.PasswordTerm, is func(*store.Account, store.PasswordTerm, time.Time) bool) (n int) {
 	now := h.now()
 	for i := range v.Accounts {
-		if a := &v.Accounts[i]; !a.Disabled && a.Expired(maxAge, now) {
+		if a := &v.Accounts[i]; !a.Disabled && is(a, t, now) {
 			n++
 		}
 	}
 	return n
+}
+
+// overdue reports whether a password is older than it may be, and can still be used.
+func overdue(a *store.Account, t store.PasswordTerm, now time.Time) bool {
+	due := a.PasswordDue(t)
+	return !due.IsZero() && !now.Before(due) && !a.Expired(t, now)
 }
 
 // diffLines lists the lines that went ("-") and came ("+"); a policy's lines are in

@@ -26,6 +26,14 @@ func (c *conn) login(ctx context.Context, d *imap.Decoder) error {
 	return c.enter(ctx, user, password)
 }
 
+// expired says what to do about a password that is right and too old.
+func (s *Server) expired() string {
+	if s.PasswordPage != "" {
+		return "the password is too old; change it at " + s.PasswordPage + " [auth.expired]"
+	}
+	return "the password is too old; ask your administrator for a new one (posta account password) [auth.expired]"
+}
+
 // enter verifies a login and opens the account. The authenticator delays a
 // refusal itself.
 func (c *conn) enter(ctx context.Context, user, password string) error {
@@ -42,7 +50,7 @@ func (c *conn) enter(ctx context.Context, user, password string) error {
 		if c.badLogins++; c.badLogins >= c.limits.FailedLogins {
 			c.farewell = "too many failed logins"
 		}
-		return imap.No("EXPIRED", "the password is too old; ask your administrator for a new one (posta account password) [auth.expired]")
+		return imap.No("EXPIRED", c.srv.expired())
 	case err != nil:
 		return err
 	}
@@ -51,5 +59,10 @@ func (c *conn) enter(ctx context.Context, user, password string) error {
 	c.wake, c.unsubsc = c.srv.Store.Subscribe(account)
 	c.io.SetLast(time.Time{})
 	c.log.DebugContext(ctx, "imap: login")
+	if c.srv.Notice != nil {
+		if text := c.srv.Notice(account); text != "" {
+			c.print("* OK [ALERT] " + text + "\r\n") // RFC 9051 §7.1: clients show it
+		}
+	}
 	return &imap.Reply{Status: imap.OK, Code: "CAPABILITY " + c.capabilities(), Text: "welcome"}
 }

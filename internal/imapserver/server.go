@@ -11,6 +11,7 @@ import (
 
 	"posta/internal/gate"
 	"posta/internal/imap"
+	"posta/internal/mailbox"
 )
 
 // TLSMode says when TLS begins.
@@ -39,6 +40,12 @@ type Server struct {
 	Limits Limits           // optional
 	Log    *slog.Logger     // optional: nothing is logged
 	Now    func() time.Time // optional: time.Now
+
+	// PasswordPage is where people change a password that is too old; "": nowhere.
+	// Notice is what an account must read when it logs in, ASCII; "" nothing. Both are
+	// optional.
+	PasswordPage string
+	Notice       func(account mailbox.AccountID) string
 
 	// ProxyFrom are the networks whose connections begin with a PROXY header,
 	// all of them. Trusted names addresses that the counts of connections do not

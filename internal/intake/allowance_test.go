@@ -248,7 +248,7 @@ func TestExpiredPassword(t *testing.T) {
 	h.account("ana", func(a *store.Account) {
 		a.Password, a.PasswordSet = admit.HashPassword("correcta"), time.Now().Add(-31*24*time.Hour)
 	})
-	h.login = admit.New(h.dir, admit.Config{Failure: time.Millisecond, MaxAge: policy.Profile(policy.Guia).Accounts.MaxAge})
+	h.login = admit.New(h.dir, admit.Config{Failure: time.Millisecond, Term: func() store.PasswordTerm { return policy.Profile(policy.Guia).Accounts.Term("") }})
 	c := mail.Client{Door: mail.Submission, IP: netip.MustParseAddr("198.51.100.9"), HELO: "pc", EHLO: true}
 	s, _ := h.Open(t.Context(), &c)
 	defer s.Close(t.Context(), smtpserver.CloseReason{})
@@ -263,6 +263,11 @@ func TestExpiredPassword(t *testing.T) {
 		if c.Account != 0 || c.Class == mail.Authenticated {
 			t.Errorf("%s: logged in as %d", tt.password, c.Account)
 		}
+	}
+	h.cfg.PasswordPage = "https://mx.empresa.test/account/password"
+	want := "525 5.7.13 The password is too old: change it at https://mx.empresa.test/account/password [auth.expired] "
+	if r := s.Authenticate(t.Context(), &c, sasl.Credentials{User: "ana@empresa.test", Password: "correcta"}); r == nil || !strings.HasPrefix(r.String(), want) {
+		t.Errorf("where there is a page: %v, want %s", r, want)
 	}
 	h.account("ana", func(a *store.Account) { a.PasswordSet = time.Now() })
 	if r := s.Authenticate(t.Context(), &c, sasl.Credentials{User: "ana@empresa.test", Password: "correcta"}); r != nil || c.Login != "ana@empresa.test" {

@@ -44,20 +44,22 @@ type Store interface {
 
 // Config of an Intake.
 type Config struct {
-	Hostname string            // our fully qualified name
-	WhyURL   string            // what a trace id is appended to, "https://mail.example.org/why/"
-	Policies *policy.Live      // how strict we are with strangers; nil is the shipped policy
-	Access   *access.Followed  // the administrator's access map; nil is an empty one
-	Trusted  []netip.Prefix    // the local network besides loopback
-	OwnIPs   []netip.Addr      // our addresses as others see them
-	Lists    dnsbl.Lists       // blocklists and allowlists to ask; none is fine
-	Limits   reputation.Limits // of strangers; zero limits nothing
-	Scanners *scan.Runner      // milters, rspamd, ClamAV; nil: none
-	MaxHops  int               // Received fields; 0 means 50
-	Shared   bool              // other nodes use the same store
-	TempDir  string            // for messages that do not stay in memory; "" is the system's
-	Lifetime time.Duration     // of a message in the queue (RFC 5321 §4.5.4.1); 0 means 5 days
-	Judge    time.Duration     // the longest wait for DNS in judging; 0 means 10 s
+	Hostname string // our fully qualified name
+	// PasswordPage is where people change a password that is too old; "" is nowhere.
+	PasswordPage string
+	WhyURL       string            // what a trace id is appended to, "https://mail.example.org/why/"
+	Policies     *policy.Live      // how strict we are with strangers; nil is the shipped policy
+	Access       *access.Followed  // the administrator's access map; nil is an empty one
+	Trusted      []netip.Prefix    // the local network besides loopback
+	OwnIPs       []netip.Addr      // our addresses as others see them
+	Lists        dnsbl.Lists       // blocklists and allowlists to ask; none is fine
+	Limits       reputation.Limits // of strangers; zero limits nothing
+	Scanners     *scan.Runner      // milters, rspamd, ClamAV; nil: none
+	MaxHops      int               // Received fields; 0 means 50
+	Shared       bool              // other nodes use the same store
+	TempDir      string            // for messages that do not stay in memory; "" is the system's
+	Lifetime     time.Duration     // of a message in the queue (RFC 5321 §4.5.4.1); 0 means 5 days
+	Judge        time.Duration     // the longest wait for DNS in judging; 0 means 10 s
 	// Memory of strangers and correspondents: without it nobody is greylisted and
 	// nobody has a standing. Run writes it down.
 	Memory *reputation.Memory

@@ -49,6 +49,9 @@ into quarantine, never a bounce.
 ` + "`trusted_sealers = [\"lists.example.org\"]`" + ` in a policy's text names the forwarders whose word is taken: when such a one sealed a message (ARC, the d= of its
 ARC-Seal) and says that DMARC passed when the message came to it, dmarc.fail is not counted (RFC 8617 §7.2), and the trace says so. Nobody is trusted by default.
 
+` + "`password_days`" + ` in [accounts] has a grace: where it is switched on, or made shorter, whose password is older already is told by mail and can log in with it
+for ` + "`password_grace`" + ` (14 days; ` + "`\"none\"`" + ` for none) from the switch on. People change their password themselves at https://HOSTNAME/account/password.
+
     posta policy level guia                          a whole level
     posta policy set ptr.missing junk                one step, for every stranger
     posta policy set ptr.missing accept --class big-provider --for ventas@example.org
@@ -76,7 +79,7 @@ ARC-Seal) and says that DMARC passed when the message came to it, dmarc.fail is 
 		}
 	}
 	for _, v := range []struct{ key, guia, strict string }{
-		{"accounts.password_days", "30", "never"}, {"accounts.messages_per_day", "500", "no limit"},
+		{"accounts.password_days", "30", "never"}, {"accounts.password_grace", "14d", "14d"}, {"accounts.messages_per_day", "500", "no limit"},
 		{"quarantine.digest", "3d", "3d"}, {"quarantine.overdue", "5d", "5d"},
 	} {
 		g := GuideOf(v.key, "en")

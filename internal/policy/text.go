@@ -40,6 +40,7 @@ import (
 //
 //	[accounts]
 //	password_days = 0
+//	password_grace = "14d"      # or "none"
 //	messages_per_day = 0
 //
 //	[[exception]]
@@ -77,8 +78,9 @@ type file struct {
 		MaxMiB  int    `toml:"max_mib,omitempty"`
 	} `toml:"quarantine,omitempty"`
 	Accounts struct {
-		PasswordDays   int `toml:"password_days,omitempty"`
-		MessagesPerDay int `toml:"messages_per_day,omitempty"`
+		PasswordDays   int    `toml:"password_days,omitempty"`
+		PasswordGrace  string `toml:"password_grace,omitempty"`
+		MessagesPerDay int    `toml:"messages_per_day,omitempty"`
 	} `toml:"accounts,omitempty"`
 	Exceptions []fileException `toml:"exception,omitempty"`
 }
@@ -110,6 +112,7 @@ func Parse(text string) (*Policy, error) {
 	p.Quarantine = Quarantine{r.age("quarantine.digest", q.Digest), r.age("quarantine.overdue", q.Overdue), r.age("quarantine.keep", q.Keep), r.number("quarantine.max_mib", q.MaxMiB, 1<<30)}
 	p.Accounts = Accounts{
 		r.number("accounts.password_days", f.Accounts.PasswordDays, 3650),
+		r.grace("accounts.password_grace", f.Accounts.PasswordGrace),
 		r.number("accounts.messages_per_day", f.Accounts.MessagesPerDay, 10_000_000),
 	}
 	for i, e := range f.Exceptions {
@@ -298,6 +301,16 @@ func (r *reader) age(key, s string) time.Duration {
 	return 0
 }
 
+// noGrace is NoGrace in a policy's text.
+const noGrace = "none"
+
+func (r *reader) grace(key, s string) time.Duration {
+	if s == noGrace {
+		return NoGrace
+	}
+	return r.age(key, s)
+}
+
 func (r *reader) exception(at string, e fileException) Exception {
 	out := Exception{Changes: r.changes(at+".", e.Level, e.Rules, Strict), HasLevel: e.Level != ""}
 	if len(e.For) == 0 {
@@ -366,6 +379,9 @@ func (p *Policy) String() string {
 	f.Quarantine.Digest, f.Quarantine.Overdue, f.Quarantine.Keep = ageText(q.Digest), ageText(q.Overdue), ageText(q.Keep)
 	f.Quarantine.MaxMiB = q.MaxMiB
 	f.Accounts.PasswordDays, f.Accounts.MessagesPerDay = p.Accounts.PasswordDays, p.Accounts.MessagesPerDay
+	if f.Accounts.PasswordGrace = noGrace; p.Accounts.PasswordGrace != NoGrace {
+		f.Accounts.PasswordGrace = ageText(p.Accounts.PasswordGrace)
+	}
 	for _, e := range p.Exceptions {
 		fe := fileException{For: e.For, Rules: e.Steps.text()}
 		if e.HasLevel {

@@ -36,9 +36,14 @@ type Quarantine struct {
 
 // Accounts are the limits of our own senders that a profile sets (S79, S84).
 type Accounts struct {
-	PasswordDays   int // a password older than this is to be changed before the next login; 0 is never
-	MessagesPerDay int // an account may send; 0 is no limit
+	PasswordDays   int           // a password older than this is to be changed before the next login; 0 is never
+	PasswordGrace  time.Duration // after PasswordDays began to hold no password ends; 0 means 14 days, NoGrace none
+	MessagesPerDay int           // an account may send; 0 is no limit
 }
+
+// NoGrace is the PasswordGrace of a policy that shuts out at once whose password is too
+// old on the day on which it is switched on.
+const NoGrace time.Duration = -1
 
 // Sealers are the domains whose word the administrator takes, when they forwarded a
 // message and sealed it (ARC, RFC 8617 §7.2): A-labels in lower case, sorted, each once.
@@ -56,8 +61,13 @@ func (s Sealers) Trusts(domain string) bool {
 
 const day = 24 * time.Hour
 
-// MaxAge is how old a password may be; 0 is any age.
-func (a Accounts) MaxAge() time.Duration { return time.Duration(a.PasswordDays) * day }
+// Grace is how long after PasswordDays began to hold no password ends.
+func (a Accounts) Grace() time.Duration {
+	if a.PasswordGrace == NoGrace {
+		return 0
+	}
+	return orDefault(a.PasswordGrace, 14*day)
+}
 
 // DigestAfter is when people are told of what waits.
 func (q Quarantine) DigestAfter() time.Duration { return orDefault(q.Digest, 3*day) }

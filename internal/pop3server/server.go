@@ -36,6 +36,10 @@ type Server struct {
 	Limits Limits       // optional
 	Log    *slog.Logger // optional: nothing is logged
 
+	// PasswordPage is where people change a password that is too old; "": nowhere.
+	// Optional.
+	PasswordPage string
+
 	// ProxyFrom are the networks whose connections begin with a PROXY header,
 	// all of them. Trusted names addresses that the counts of connections do not
 	// concern. Both are optional.

@@ -23,9 +23,10 @@ const (
 // told is how far the job came: whose passwords were set before it were told, or were
 // too old to be told. What is set later stands behind it, so it only goes forward.
 type told struct {
-	Days int               `json:"days"` // that passwords may be old; with others all are told anew
-	Set  time.Time         `json:"set"`
-	ID   mailbox.AccountID `json:"id"`
+	Days  int               `json:"days"` // that passwords may be old; with others all are told anew
+	Since time.Time         `json:"since,omitzero"`
+	Set   time.Time         `json:"set"`
+	ID    mailbox.AccountID `json:"id"`
 }
 
 func (t told) before(a *store.Account) bool {
@@ -34,8 +35,8 @@ func (t told) before(a *store.Account) bool {
 
 // passwords tells those whose password is near its end, and says when to look again.
 func (r *Reminder) passwords(ctx context.Context, j *store.Job) (again time.Time, err error) {
-	p := r.cfg.Policy()
-	if p.PasswordDays <= 0 {
+	term := r.cfg.Term()
+	if term.Age <= 0 {
 		r.planned = false
 		return time.Time{}, nil
 	}
@@ -45,15 +46,15 @@ func (r *Reminder) passwords(ctx context.Context, j *store.Job) (again time.Time
 			r.cfg.Log.WarnContext(ctx, "progress of the reminders not read", "err", err) // they are told anew
 		}
 	}
-	if at.Days != p.PasswordDays {
-		at = told{Days: p.PasswordDays}
+	if at.Days != daysOf(term) || !at.Since.Equal(term.Since) {
+		at = told{Days: daysOf(term), Since: term.Since}
 	}
-	list := r.ending(at, p.MaxAge())
+	list := r.ending(at, term)
 	for i, acc := range list {
 		if err := ctx.Err(); err != nil {
 			return again, err
 		}
-		if err := r.tellEnd(ctx, acc, p.MaxAge(), p.PasswordDays); err != nil {
+		if err := r.tellEnd(ctx, acc, term); err != nil {
 			return again, err
 		}
 		at.Set, at.ID = acc.PasswordSet, acc.ID
@@ -72,12 +73,11 @@ func (r *Reminder) passwords(ctx context.Context, j *store.Job) (again time.Time
 
 // ending lists the accounts to be told, in the order in which their passwords were
 // set: those whose time has come and whose password still lets them read it.
-func (r *Reminder) ending(at told, maxAge time.Duration) []*store.Account {
+func (r *Reminder) ending(at told, term store.PasswordTerm) []*store.Account {
 	now := r.cfg.Now()
 	var out []*store.Account
 	for a := range r.cfg.Directory.View().Accounts() {
-		end := a.PasswordEnds(maxAge)
-		if a.Disabled || end.IsZero() || !at.before(a) || now.Before(warnAt(end, maxAge)) || a.Expired(maxAge, now) {
+		if a.Disabled || a.PasswordDue(term).IsZero() || !at.before(a) || now.Before(warnAt(a, term)) || a.Expired(term, now) {
 			continue
 		}
 		out = append(out, a)
@@ -91,25 +91,42 @@ func (r *Reminder) ending(at told, maxAge time.Duration) []*store.Account {
 	return out
 }
 
-func warnAt(end time.Time, maxAge time.Duration) time.Time {
-	return end.Add(-min(warnBefore, maxAge/2))
+func daysOf(term store.PasswordTerm) int { return int(term.Age / (24 * time.Hour)) }
+
+// warnAt is when an account is told: some days before its password is due, and when
+// the rule is new and it is older already, at once.
+func warnAt(a *store.Account, term store.PasswordTerm) time.Time {
+	warn := a.PasswordDue(term).Add(-min(warnBefore, term.Age/2))
+	if warn.Before(term.Since) {
+		return term.Since
+	}
+	return warn
 }
 
 // tellEnd writes to one account.
-func (r *Reminder) tellEnd(ctx context.Context, acc *store.Account, maxAge time.Duration, days int) error {
-	end := acc.PasswordEnds(maxAge)
-	day := end.UTC().Format("2006-01-02 15:04 UTC")
+func (r *Reminder) tellEnd(ctx context.Context, acc *store.Account, term store.PasswordTerm) error {
+	lang := r.cfg.Language
+	day := stamp(acc.PasswordEnds(term))
 	// The hash, which nobody knows, keeps the id from being guessed.
-	id := idOf(warnAt(end, maxAge), fmt.Sprint(acc.ID, " ", days, " ", acc.Password))
+	id := idOf(warnAt(acc, term), fmt.Sprint(acc.ID, " ", daysOf(term), " ", acc.Password))
+	why := lang.Say("mail.password.end", acc.Login, day, daysOf(term))
+	if due := acc.PasswordDue(term); due.Before(term.Since) {
+		why = lang.Say("mail.password.new", acc.Login, day, daysOf(term), stamp(term.Since))
+	}
+	how := lang.Say("mail.password.ask")
+	if r.cfg.PasswordPage != "" {
+		how = lang.Say("mail.password.page", r.cfg.PasswordPage)
+	}
 	l, err := r.letter(id, acc.Login, acc.Login,
-		r.cfg.Language.Say("mail.password.subject", acc.Login, day),
-		r.cfg.Language.Say("mail.password.body", r.cfg.Hostname, acc.Login, day, days))
+		lang.Say("mail.password.subject", acc.Login, day), lang.Say("mail.password.body", r.cfg.Hostname, why, how))
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "no reminder for an account", "account", acc.Login, "err", err)
 		return nil
 	}
 	return r.deposit(ctx, l)
 }
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // idOf is the id of what is said once: of a moment and a text that only it has.
 func idOf(at time.Time, text string) mail.ID {

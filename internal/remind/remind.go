@@ -17,7 +17,6 @@ import (
 	"posta/internal/directory"
 	"posta/internal/jobs"
 	"posta/internal/mail"
-	"posta/internal/policy"
 	"posta/internal/store"
 	"posta/internal/words"
 )
@@ -38,15 +37,18 @@ type Letter struct {
 	UTF8    bool   // it needs SMTPUTF8
 }
 
-// Config of a Reminder. All but the last four are required.
+// Config of a Reminder. All up to Node are required.
 type Config struct {
 	Store     store.Jobs
 	Directory *directory.Directory
-	Policy    func() policy.Accounts // what holds now
+	Term      func() store.PasswordTerm // how long passwords may be used now
 	// Deposit files a letter, durably; store.ErrExists if one of its id was before.
 	Deposit  func(ctx context.Context, l Letter) error
 	Hostname string
 	Node     string // name of this node, for leases
+
+	// PasswordPage is where people change their password themselves; "" is nowhere.
+	PasswordPage string
 
 	Language words.Lang       // of the letters; "" is English
 	Poll     time.Duration    // looks for work; 0 means 15 s
@@ -95,7 +97,7 @@ func (r *Reminder) Run(ctx context.Context) error {
 
 // plan makes sure that there is a job for the passwords while they grow old.
 func (r *Reminder) plan(ctx context.Context) {
-	if r.cfg.Policy().PasswordDays <= 0 {
+	if r.cfg.Term().Age <= 0 {
 		r.planned = false
 		return
 	}

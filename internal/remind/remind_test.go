@@ -27,6 +27,7 @@ type house struct {
 	store  *sqlstore.Store
 	dir    *directory.Directory
 	policy policy.Accounts
+	term   string // the setting that says since when it holds
 
 	mu     sync.Mutex
 	filed  map[mail.ID]bool
@@ -120,7 +121,7 @@ func (h *house) deposit(_ context.Context, l Letter) error {
 // node is one node's reminder.
 func (h *house) node(name, lang string) *Reminder {
 	return New(Config{
-		Store: h.store, Directory: h.dir, Policy: func() policy.Accounts { return h.policy }, Deposit: h.deposit,
+		Store: h.store, Directory: h.dir, Term: func() store.PasswordTerm { return h.policy.Term(h.term) }, Deposit: h.deposit,
 		Hostname: "mx.empresa.test", Node: name, Language: words.Lang(lang), Now: h.now,
 	})
 }
@@ -194,7 +195,7 @@ func TestDiedBetween(t *testing.T) {
 	h.put("ana", nothing)
 	h.until(23*day-30*time.Minute, h.node("a", "en"))
 	dead := h.node("dead", "en")
-	if err := dead.tellEnd(t.Context(), h.dir.View().ByLogin("ana@empresa.test"), h.policy.MaxAge(), 30); err != nil {
+	if err := dead.tellEnd(t.Context(), h.dir.View().ByLogin("ana@empresa.test"), h.policy.Term(h.term)); err != nil {
 		t.Fatal(err)
 	}
 	h.until(24*day, h.node("b", "en"))
@@ -243,6 +244,43 @@ func TestShortLives(t *testing.T) {
 	h.put("ana", nothing)
 	h.until(4*day, h.node("a", "en"))
 	h.want("in the middle", "48h30m0s ana@empresa.test")
+}
+
+// A rule that is new tells at once whose password is older, and once; the others are
+// told when their own is near its end. A page where it can be changed is named.
+func TestGrace(t *testing.T) {
+	h := newHouse(t)
+	h.policy = policy.Accounts{}
+	h.put("vieja", func(a *store.Account) { a.PasswordSet = a.Created.Add(-100 * day) })
+	h.put("media", func(a *store.Account) { a.PasswordSet = a.Created.Add(-20 * day) })
+	h.put("ana", nothing)
+	a, b := h.node("a", "en"), h.node("b", "en")
+	for _, r := range []*Reminder{a, b} {
+		r.cfg.PasswordPage = "https://mx.empresa.test/account/password"
+	}
+	h.until(5*day, a, b)
+	h.want("passwords of any age")
+	h.policy = policy.Accounts{PasswordDays: 30}
+	h.term = policy.Began{}.Next(30, h.now()).String() // day 5
+	h.until(6*day, a, b)
+	h.want("the rule is new", "120h30m0s vieja@empresa.test", "120h30m0s media@empresa.test")
+	h.until(18*day, b, a)
+	h.want("its password can still be used", "120h30m0s vieja@empresa.test", "120h30m0s media@empresa.test")
+	for i, want := range []string{
+		"Here a password may be 30 days old, a rule that holds since 2096-03-06 00:00 UTC. The password of vieja@empresa.test is older, so it can be used only until 2096-03-20 00:00 UTC.",
+		"The password of media@empresa.test can be used until 2096-03-20 00:00 UTC: here a password may be 30 days old.",
+	} {
+		text := strings.ReplaceAll(h.whole[i], "=\r\n", "")
+		for _, want := range []string{want, "\r\nhttps://mx.empresa.test/account/password\r\n"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("missing %q in\n%s", want, text)
+			}
+		}
+	}
+	// Off and on again: another rule, of which they are told anew.
+	h.term = policy.Began{}.Next(30, h.now()).String()
+	h.until(19*day, a, b)
+	h.want("a second rule", "120h30m0s vieja@empresa.test", "120h30m0s media@empresa.test", "432h30m0s vieja@empresa.test", "432h30m0s media@empresa.test")
 }
 
 // An account that nears its limit is told, and its administrator; an administrator is

@@ -53,18 +53,39 @@ type Account struct {
 // for.
 const NoLimit = -1
 
-// PasswordEnds is when the password is too old to log in with, if passwords may be
-// maxAge old; the zero Time is never: it has none, or 0 lets them be of any age.
-func (a *Account) PasswordEnds(maxAge time.Duration) time.Time {
-	if maxAge <= 0 || a.Password == "" {
+// PasswordTerm is how long passwords may be used. The zero value lets them be of any
+// age.
+type PasswordTerm struct {
+	Age   time.Duration // 0: any
+	Since time.Time     // from when on Age holds; zero: always
+	Grace time.Duration // after Since, in which no password ends: people must hear of a new rule first
+}
+
+// PasswordDue is when the password is older than the term lets it be; the zero Time is
+// never: it has none, or may be of any age.
+func (a *Account) PasswordDue(t PasswordTerm) time.Time {
+	if t.Age <= 0 || a.Password == "" {
 		return time.Time{}
 	}
-	return a.PasswordSet.Add(maxAge)
+	return a.PasswordSet.Add(t.Age)
+}
+
+// PasswordEnds is when nobody can log in with the password any more: when it is due,
+// and not before the grace of the term is over; the zero Time is never.
+func (a *Account) PasswordEnds(t PasswordTerm) time.Time {
+	end := a.PasswordDue(t)
+	if end.IsZero() || t.Since.IsZero() {
+		return end
+	}
+	if grace := t.Since.Add(t.Grace); grace.After(end) {
+		return grace
+	}
+	return end
 }
 
 // Expired reports whether its password is too old to log in with.
-func (a *Account) Expired(maxAge time.Duration, now time.Time) bool {
-	end := a.PasswordEnds(maxAge)
+func (a *Account) Expired(t PasswordTerm, now time.Time) bool {
+	end := a.PasswordEnds(t)
 	return !end.IsZero() && !now.Before(end)
 }
 

@@ -1,7 +1,8 @@
 // Package web is the HTTP door: health for load balancers, metrics for
 // Prometheus, and the page behind the link in each refusal, where the other
 // side's administrator reads what was seen and how it is mended (S53), and the page
-// behind the link in each digest of held mail (S58).
+// behind the link in each digest of held mail (S58), and the one where people change
+// their own password.
 //
 // It is plain and without scripts. The ids of /why are unguessable and are the
 // only key; the page tells only what the refused side told or could look up
@@ -32,6 +33,7 @@ type Config struct {
 	Ready    func(context.Context) error // nil error: mail is taken
 	Metrics  http.Handler
 	Trusted  func(netip.Addr) bool // who may read /metrics
+	Logins   Logins                // verifies passwords; nil: nobody can change his here
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -42,6 +44,7 @@ type Handler struct {
 	pages *template.Template
 	mux   *http.ServeMux
 	views *ratelimit.Table[netip.Prefix]
+	tries *ratelimit.Table[netip.Prefix] // of the password page
 }
 
 // Limits of the pages: views of one /24 or /64 in a minute, and networks that are
@@ -70,6 +73,7 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc("GET /why/{$}", h.limited(h.showChecks))
 	h.mux.HandleFunc("GET /why/{id}", h.limited(h.showWhy))
 	h.addHeld()
+	h.addAccount()
 	return h, nil
 }
 

@@ -61,7 +61,10 @@ func (h *Handler) limited(serve http.HandlerFunc) http.HandlerFunc {
 }
 
 // allow counts a view of a network.
-func (h *Handler) allow(a netip.Addr) bool {
+func (h *Handler) allow(a netip.Addr) bool { return h.take(h.views, a) }
+
+// take counts something of a network.
+func (h *Handler) take(t *ratelimit.Table[netip.Prefix], a netip.Addr) bool {
 	network := ratelimit.Host(a)
 	if a.Is4() {
 		network = ratelimit.Network(a)
@@ -69,7 +72,7 @@ func (h *Handler) allow(a netip.Addr) bool {
 	if !network.IsValid() {
 		return true // not TCP: a test or a unix socket
 	}
-	return h.views.Take(network, h.cfg.Now(), 1).Allowed
+	return t.Take(network, h.cfg.Now(), 1).Allowed
 }
 
 // showWhy explains one refusal, or one check.
