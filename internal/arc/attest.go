@@ -21,23 +21,53 @@ type Attestation struct {
 // after it are trusted, or if its own message signature still verifies; either way
 // the signature relied upon covers From. trust gets A-labels in lower case.
 func (r *Result) Attested(trust func(domain string) bool) (a Attestation, ok bool) {
-	if r.Status != Pass {
+	i, ok := Believed(r.Vouchers(), trust)
+	if !ok {
 		return Attestation{}, false
 	}
-	unbroken := true // all sealers after the one looked at are trusted
+	s := &r.Sets[len(r.Sets)-1-i]
+	return Attestation{Instance: s.Instance, Sealer: s.Sealer(), Results: s.Results}, true
+}
+
+// Voucher is what must be known of one set to say later, of another list of trusted
+// sealers, whether what it recorded may be believed.
+type Voucher struct {
+	Instance int
+	Sealer   string // d= of its seal
+	// Intact: its own message signature verifies. Covered: the newest set's does. Both
+	// cover From, and what the set recorded can be read.
+	Intact, Covered bool
+}
+
+// Vouchers are the sets of a chain that passes, the newest first; nil of any other.
+func (r *Result) Vouchers() []Voucher {
+	if r.Status != Pass {
+		return nil
+	}
+	out := make([]Voucher, 0, len(r.Sets))
 	newest := r.Sets[len(r.Sets)-1].Message
 	for i := len(r.Sets) - 1; i >= 0; i-- {
 		s := &r.Sets[i]
-		if !trust(s.Sealer()) {
+		out = append(out, Voucher{
+			Instance: s.Instance, Sealer: s.Sealer(),
+			Intact:  s.ResultsErr == nil && s.Message.Status == dkim.Pass && s.Message.SignsFrom,
+			Covered: s.ResultsErr == nil && newest.SignsFrom,
+		})
+	}
+	return out
+}
+
+// Believed gives the place of the oldest set that one may believe, as Attested does.
+func Believed(newestFirst []Voucher, trust func(domain string) bool) (at int, ok bool) {
+	unbroken := true // all sealers after the one looked at are trusted
+	for i, v := range newestFirst {
+		if !trust(v.Sealer) {
 			unbroken = false
-			continue
-		}
-		intact := s.Message.Status == dkim.Pass && s.Message.SignsFrom
-		if s.ResultsErr == nil && (intact || unbroken && newest.SignsFrom) {
-			a, ok = Attestation{Instance: s.Instance, Sealer: s.Sealer(), Results: s.Results}, true
+		} else if v.Intact || unbroken && v.Covered {
+			at, ok = i, true
 		}
 	}
-	return a, ok
+	return at, ok
 }
 
 // Method returns the results of one method, such as "spf", "dkim" or "dmarc".

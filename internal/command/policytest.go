@@ -5,11 +5,13 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"posta/internal/addr"
+	"posta/internal/arc"
 	"posta/internal/directory"
 	"posta/internal/finding"
 	"posta/internal/mail"
@@ -169,7 +171,7 @@ func seenOf(rec *trace.Record) policy.Seen {
 	filter, _ := mail.ParseAction(rec.Filter)
 	s := policy.Seen{
 		Class: class, Asked: asked, Filter: filter, PerRcpt: rec.Door == mail.LMTP.String(),
-		Whole: rec.Stage == trace.Accepted || rec.Stage == trace.AtData, Findings: &rec.Findings,
+		Whole: rec.Stage == trace.Accepted || rec.Stage == trace.AtData, Findings: &rec.Findings, Chain: chainOf(rec),
 	}
 	alone := takeAlone(&s, rec)
 	for _, to := range rec.To {
@@ -184,9 +186,9 @@ func seenOf(rec *trace.Record) policy.Seen {
 		if a, err := addr.ParseAddress(to.Address); err == nil {
 			r.Recipient, r.Postmaster = a, directory.IsPostmaster(a)
 		}
-		r.Friend = to.Friend
+		r.Friend, r.Own = to.Friend, ownOf(&to, alone)
 		for _, f := range alone {
-			if string(f.Check) == to.Check {
+			if string(f.Check) == to.Check && !ofSomebody(f) {
 				r.Alone = append(r.Alone, f)
 			}
 		}
@@ -195,10 +197,47 @@ func seenOf(rec *trace.Record) policy.Seen {
 	return s
 }
 
-// takeAlone takes out of what was found that which holds for those recipients only
-// whom it refused.
+// chainOf is the chain of a trace, as policy looks at it.
+func chainOf(rec *trace.Record) *policy.Chain {
+	if rec.Chain == nil {
+		return nil
+	}
+	c := &policy.Chain{}
+	c.Asked, _ = mail.ParseAction(rec.Chain.Asked)
+	for _, s := range rec.Chain.Seals {
+		c.Seals = append(c.Seals, arc.Voucher{Instance: s.Instance, Sealer: s.Sealer, Intact: s.Intact, Covered: s.Covered})
+		c.Passed = append(c.Passed, s.Passed)
+	}
+	return c
+}
+
+// ownOf is what fails by the recipient's own score; nil: the common one holds. Older
+// traces tell of an own score only by what failed and was told with his address.
+func ownOf(to *trace.Recipient, alone []finding.Finding) *[]finding.ID {
+	if to.Own != nil {
+		return &to.Own.Failed
+	}
+	var failed []finding.ID
+	for _, f := range alone {
+		if f.Subject == to.Address && ofSomebody(f) {
+			failed = append(failed, f.Check)
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	return &failed
+}
+
+// ofSomebody reports whether a finding is of the own score of one recipient.
+func ofSomebody(f finding.Finding) bool {
+	return (f.Check == finding.SpamScore || f.Check == finding.SpamHigh) && strings.Contains(f.Subject, "@")
+}
+
+// takeAlone takes out of what was found that which holds for single recipients only:
+// whom a limit refused, and who has a score of his own.
 func takeAlone(s *policy.Seen, rec *trace.Record) (alone []finding.Finding) {
-	isAlone := func(f finding.Finding) bool { return policy.Alone(f.Check) }
+	isAlone := func(f finding.Finding) bool { return policy.Alone(f.Check) || ofSomebody(f) }
 	if !slices.ContainsFunc(rec.Findings.Others, isAlone) {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"posta/internal/directory"
 	"posta/internal/finding"
 	"posta/internal/mail"
+	"posta/internal/policy"
 	"posta/internal/store"
 	"posta/internal/store/sqlstore"
 	"posta/internal/trace"
@@ -95,6 +96,76 @@ func TestPolicyTestPages(t *testing.T) {
 	}
 	if len(seen) == 0 {
 		t.Error("nothing would change")
+	}
+}
+
+// The score of one recipient counts for him and for nobody else, whichever way it
+// differs; traces from before it was kept tell of it by his address.
+func TestPolicyTestOwnScore(t *testing.T) {
+	high, score := finding.Of(finding.SpamHigh, finding.Fail, ""), finding.Of(finding.SpamScore, finding.Fail, "")
+	lets := func(address, action string, check finding.ID, own *trace.Own) trace.Recipient {
+		return trace.Recipient{Address: address, Action: action, Check: string(check), Own: own}
+	}
+	of := func(f finding.Finding, address string) finding.Finding { f.Subject = address; return f }
+	for name, c := range map[string]struct {
+		found []finding.Finding
+		to    []trace.Recipient
+		want  string // of what becomes junk or is junk no more, when spam.score is accepted
+	}{
+		"the common one": {
+			[]finding.Finding{score},
+			[]trace.Recipient{lets("ana@empresa.test", "junk", finding.SpamScore, nil), lets("luis@empresa.test", "junk", finding.SpamScore, nil)},
+			"junk accept 2",
+		},
+		"one who knows the author": {
+			[]finding.Finding{score},
+			[]trace.Recipient{lets("ana@empresa.test", "accept", "", &trace.Own{}), lets("luis@empresa.test", "junk", finding.SpamScore, nil)},
+			"junk accept 1",
+		},
+		"one who taught the filter": {
+			[]finding.Finding{of(score, "ana@empresa.test")},
+			[]trace.Recipient{lets("ana@empresa.test", "junk", finding.SpamScore, &trace.Own{Failed: []finding.ID{finding.SpamScore}}), lets("luis@empresa.test", "accept", "", nil)},
+			"junk accept 1",
+		},
+		"an older trace": {
+			[]finding.Finding{of(score, "ana@empresa.test")},
+			[]trace.Recipient{lets("ana@empresa.test", "junk", finding.SpamScore, nil), lets("luis@empresa.test", "accept", "", nil)},
+			"junk accept 1",
+		},
+		"a high score of his own": {
+			[]finding.Finding{score, of(high, "ana@empresa.test")},
+			[]trace.Recipient{
+				lets("ana@empresa.test", "junk", finding.SpamHigh, &trace.Own{Failed: []finding.ID{finding.SpamScore, finding.SpamHigh}}),
+				lets("luis@empresa.test", "junk", finding.SpamScore, nil),
+			},
+			"junk accept 1", // spam.high still is junk
+		},
+		"a scanner's, which holds for everybody": {
+			[]finding.Finding{of(score, "rspamd")},
+			[]trace.Recipient{lets("ana@empresa.test", "junk", finding.SpamScore, &trace.Own{}), lets("luis@empresa.test", "junk", finding.SpamScore, nil)},
+			"junk accept 2",
+		},
+	} {
+		at := time.Now()
+		rec := trace.Record{ID: mail.NewID(at), At: at, Stage: trace.Accepted, Door: "mx", Class: "own-server", From: "x@example.net", To: c.to}
+		for _, f := range c.found {
+			rec.Findings.Add(f)
+		}
+		for text, want := range map[string]string{"": "", "[rules]\n'spam.score' = 'accept'": c.want} {
+			next, err := policy.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := &trial{next: next, found: map[changeKey]*PolicyChange{}}
+			tr.look(&store.StoredTrace{TraceRecord: rec.Encode()}, time.Time{})
+			got := ""
+			for _, ch := range tr.report(time.Time{}).Changes {
+				got += fmt.Sprint(ch.Was, " ", ch.Becomes, " ", ch.Count)
+			}
+			if got != want {
+				t.Errorf("%s, policy %q: %q, want %q", name, text, got, want)
+			}
+		}
 	}
 }
 

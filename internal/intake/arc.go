@@ -76,6 +76,24 @@ func (k *sink) override(f *facts, r *dmarc.Result) *trace.Override {
 	}
 }
 
+// chainOf is what of the chain a dry run needs to say what another list of trusted
+// sealers would make of a failure of DMARC. Nil: nothing.
+func chainOf(f *facts, r *dmarc.Result) *trace.Chain {
+	vouchers := f.arc.Vouchers()
+	if len(vouchers) == 0 || len(r.Others) > 0 {
+		return nil
+	}
+	c := &trace.Chain{Asked: askedOf(r.Disposition).String()}
+	for i, v := range vouchers {
+		a := arc.Attestation{Results: f.arc.Sets[len(vouchers)-1-i].Results}
+		c.Seals = append(c.Seals, trace.Seal{
+			Instance: v.Instance, Sealer: v.Sealer, Intact: v.Intact, Covered: v.Covered,
+			Passed: slices.Contains(a.Passed("dmarc"), string(r.Author)),
+		})
+	}
+	return c
+}
+
 // sealOf is the domain whose key is to seal what an effect sends on, "" for none:
 // that of our alias which leads elsewhere (RFC 8617 §5.1).
 func (k *sink) sealOf(f *facts, filed *mail.Envelope, ef *mail.Effect) string {

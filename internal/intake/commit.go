@@ -420,10 +420,10 @@ func (k *sink) record(f *facts, set *finding.Set, sum [32]byte, verdicts []mail.
 	r.Author, r.Subject = f.author, f.tree.Envelope.Subject
 	r.MessageID = f.tree.Envelope.MessageID
 	r.Size, r.SHA256 = k.received, hex.EncodeToString(sum[:])
-	r.Findings, r.Override = *set, f.override
+	r.Findings, r.Override, r.Chain = *set, f.override, f.chain
 	for i, to := range k.env.Recipients {
 		v := verdicts[i]
-		r.To = append(r.To, trace.Recipient{Address: to.Address.String(), Action: v.Action.String(), Check: v.Check})
+		r.To = append(r.To, trace.Recipient{Address: to.Address.String(), Action: v.Action.String(), Check: v.Check, Own: k.ownScore(i)})
 	}
 	r.To = append(r.To, k.tx.refused...)
 	k.tx.tell(r)

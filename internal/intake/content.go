@@ -10,9 +10,11 @@ import (
 	"posta/internal/dnsbl"
 	"posta/internal/filing"
 	"posta/internal/finding"
+	"posta/internal/policy"
 	"posta/internal/spam"
 	"posta/internal/spam/learn"
 	"posta/internal/spam/tally"
+	"posta/internal/trace"
 )
 
 // Learner knows what was learned of mail. *learn.Learner is one.
@@ -214,11 +216,23 @@ func (k *sink) setOf(i int, common *finding.Set) *finding.Set {
 		return common
 	}
 	set := common.Clone()
-	set.Others = slices.DeleteFunc(set.Others, func(f finding.Finding) bool {
-		return f.Check == finding.SpamScore || f.Check == finding.SpamHigh
-	})
+	set.Others = slices.DeleteFunc(set.Others, policy.OfScore)
 	for _, f := range k.own[i] {
 		set.Add(f)
 	}
 	return &set
+}
+
+// ownScore says for the trace what of it fails; nil: the common score holds.
+func (k *sink) ownScore(i int) *trace.Own {
+	if k.own == nil || k.own[i] == nil {
+		return nil
+	}
+	own := &trace.Own{}
+	for _, f := range k.own[i] {
+		if f.Outcome == finding.Fail {
+			own.Failed = append(own.Failed, f.Check)
+		}
+	}
+	return own
 }

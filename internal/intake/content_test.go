@@ -8,7 +8,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
+	"posta/internal/command"
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/message"
@@ -166,6 +168,18 @@ func TestLearnedByOneAccount(t *testing.T) {
 	}
 	if f, ok := rec.Findings.Find(finding.SpamScore); !ok || f.Subject != "luis@empresa.test" || rec.To[0].Action != "accept" || rec.To[1].Action != "junk" {
 		t.Errorf("%+v %+v", f, rec.To)
+	}
+	// A dry run holds it against him alone too.
+	for text, want := range map[string]string{"": "", "[rules]\n'spam.score' = 'accept'": "junk accept 1", "[rules]\n'spam.score' = 'quarantine'": "junk quarantine 1"} {
+		var report command.PolicyReport
+		h.do("policy.test", command.PolicyTrial{Text: text, Since: time.Now().Add(-time.Hour)}, &report)
+		got := ""
+		for _, c := range report.Changes {
+			got += fmt.Sprint(c.Was, " ", c.Becomes, " ", c.Count)
+		}
+		if got != want {
+			t.Errorf("dry run of %q: %q, want %q", text, got, want)
+		}
 	}
 	// To him alone it is the message's own score.
 	if _, rec := h.judged(stranger(), "a@good.example", raw); rec.To[0].Action != "accept" {

@@ -33,6 +33,7 @@ func (k *sink) addDMARC(ctx context.Context, set *finding.Set, f *facts) mail.Ac
 			set.Add(finding.Finding{Check: id, Outcome: finding.Pass})
 		}
 	case dmarc.StatusFail:
+		f.chain = chainOf(f, &r)
 		failed := finding.Of(finding.DMARCFail, finding.Fail, domain, k.dmarcFacts(f, &r)...)
 		if o := k.override(f, &r); o != nil {
 			failed.Evidence = append(failed.Evidence, finding.Fact{What: "not counted", Seen: o.Comment})

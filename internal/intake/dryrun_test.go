@@ -3,11 +3,14 @@ package intake
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"posta/internal/arc"
+	"posta/internal/authres"
 	"posta/internal/command"
 	"posta/internal/mail"
 	"posta/internal/policy"
@@ -171,5 +174,69 @@ func TestPolicyIsLive(t *testing.T) {
 	h.do("policy.set", command.PolicySet{Check: "helo.fqdn"}, &out)
 	if refusals() != 1 || out.Level != policy.Strict.String() {
 		t.Errorf("taking it back is not live: %+v", out)
+	}
+}
+
+// A dry run of another list of trusted sealers names exactly the letters that a real
+// run under that list treats otherwise.
+func TestDryRunSealers(t *testing.T) {
+	list, listRecord := key(t, "good.example", "arc")
+	evil, evilRecord := key(t, "evil.example", "arc")
+	bank := strings.Replace(letter, "From: a@good.example", "From: cuentas@bank.example", 1)
+	passed, failed := authres.DMARC("pass", "bank.example"), authres.DMARC("fail", "bank.example")
+	sealed := seal(t, list, bank, arc.None, passed)
+	texts := []string{
+		sealed,
+		seal(t, evil, sealed, arc.Pass, failed), // another sealed after it
+		seal(t, list, bank, arc.None, failed),
+		seal(t, list, bank, arc.None, authres.DMARC("pass", "shop.example")),
+		seal(t, evil, strings.Replace(sealed, "\r\n\r\nhola", "\r\n\r\npaga", 1), arc.Pass, passed), // a set of its name above another letter
+		sealed + "x\r\n", // a broken chain
+		bank,
+	}
+	trusts := []string{``, `"good.example"`, `"evil.example"`, `"evil.example", "good.example"`}
+	run := func(trusted string) (*house, []string) {
+		h := newHouse(t)
+		zone := maps.Clone(world)
+		zone["arc._domainkey.good.example"] = []string{"TXT " + listRecord}
+		zone["arc._domainkey.evil.example"] = []string{"TXT " + evilRecord}
+		h.dns = zone
+		h.trust(trusted)
+		var done []string
+		for _, text := range texts {
+			_, rec := h.judged(stranger(), "a@good.example", text)
+			done = append(done, rec.ID.String()+" "+rec.To[0].Action)
+		}
+		return h, done
+	}
+	houses, done := make([]*house, len(trusts)), make([][]string, len(trusts))
+	for i, trusted := range trusts {
+		houses[i], done[i] = run(trusted)
+	}
+	changes := 0
+	for i, was := range trusts {
+		for j, next := range trusts {
+			var report command.PolicyReport
+			houses[i].do("policy.test", command.PolicyTrial{Text: "trusted_sealers = [" + next + "]", Since: time.Now().Add(-time.Hour)}, &report)
+			got, want := map[string]string{}, map[string]string{}
+			for _, c := range report.Changes {
+				for _, id := range c.Traces {
+					got[id] = c.Becomes
+				}
+			}
+			for k := range texts {
+				id, before, _ := strings.Cut(done[i][k], " ")
+				if _, after, _ := strings.Cut(done[j][k], " "); after != before {
+					want[id] = after
+				}
+			}
+			changes += len(want)
+			if !maps.Equal(got, want) {
+				t.Errorf("from [%s] to [%s]: the dry run says %v, the real run %v", was, next, got, want)
+			}
+		}
+	}
+	if changes == 0 {
+		t.Error("the test shows nothing: no letter is treated otherwise")
 	}
 }

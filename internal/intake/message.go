@@ -149,6 +149,7 @@ type facts struct {
 	// override tells why a failure of DMARC does not count; nil: it does, or there is
 	// none.
 	override *trace.Override
+	chain    *trace.Chain // for a dry run, see trace.Record.Chain
 
 	complete  bool   // the fields below are made
 	missing   []byte // what is put above header: fields that were missing, an empty line

@@ -124,6 +124,13 @@ func Alone(id finding.ID) bool {
 	return id == finding.RateClient || id == finding.RateSender || id == finding.RateRcpt
 }
 
+// OfScore reports whether a finding comes of the score of the whole message, which some
+// recipients have one of their own instead of. That of a scanner, which names itself,
+// holds for everybody.
+func OfScore(f finding.Finding) bool {
+	return (f.Check == finding.SpamScore || f.Check == finding.SpamHigh) && f.Subject == ""
+}
+
 // byCheck finds a row; nil where a check has no consequence.
 func byCheck(id finding.ID) *Rule {
 	for i := range rules {

@@ -68,6 +68,9 @@ type Record struct {
 	Scans     []Scan      `json:"scans,omitempty"`  // what scanners said, in the order in which they were asked
 	// Override tells why what it asks for was not done; nil: it was, or nothing was asked.
 	Override *Override `json:"override,omitempty"`
+	// Chain is kept where DMARC failed and an ARC chain passed: whose word would make
+	// that not count. Nil: nobody's would.
+	Chain *Chain `json:"chain,omitempty"`
 	// Greylisted is set when a policy that greylists this found the sender known.
 	Greylisted bool        `json:"greylisted,omitempty"`
 	Findings   finding.Set `json:"findings"`
@@ -90,6 +93,21 @@ type Override struct {
 // TrustedForwarder is the Type of an override by the word of a sealer whom the
 // administrator trusts.
 const TrustedForwarder = "trusted_forwarder"
+
+// Chain is what a dry run needs to ask another list of trusted sealers.
+type Chain struct {
+	Asked string `json:"asked,omitempty"` // what the From domain's record asks for, if nobody's word is taken
+	Seals []Seal `json:"seals"`           // the newest first
+}
+
+// Seal is one set of a Chain, see arc.Voucher.
+type Seal struct {
+	Instance int    `json:"i"`
+	Sealer   string `json:"d"`
+	Intact   bool   `json:"intact,omitempty"`
+	Covered  bool   `json:"covered,omitempty"`
+	Passed   bool   `json:"passed,omitempty"` // it says that DMARC passed for the author's domain
+}
 
 // Scan is what one scanner said of a message. Texts that are its own are printable.
 type Scan struct {
@@ -138,9 +156,16 @@ type Recipient struct {
 	Action  string   `json:"action"`            // of the verdict
 	Check   string   `json:"check,omitempty"`   // that decided
 	Reply   string   `json:"reply,omitempty"`   // if it was refused by itself
+	Own     *Own     `json:"own,omitempty"`     // his own score, where he has one
 	Friend  bool     `json:"friend,omitempty"`  // the access map takes the sender, or the recipient takes everything
 	Effects []string `json:"effects,omitempty"` // "ana@example.org → INBOX", "queued for example.net"
 	More    int      `json:"more,omitempty"`    // effects that are not listed
+}
+
+// Own is what of spam.score and spam.high fails for one recipient, to whom the score
+// that counts for the others does not: he taught the filter himself, or knows the author.
+type Own struct {
+	Failed []finding.ID `json:"failed,omitempty"`
 }
 
 // maxEffects is how many effects of one recipient are listed: a record is read by
