@@ -28,7 +28,7 @@ func (c *cli) serveCommand() *cobra.Command {
 		}
 		log := app.NewLogger(cfg.Log)
 		return app.Serve(cmd.Context(), cfg, app.Options{
-			Log: log, Failpoints: fp,
+			Log: log, Failpoints: fp, Reread: c.loadConfig,
 			Ready: func(r *app.Running) {
 				log.Info("ready", "hostname", cfg.Hostname, "doors", r.Addrs)
 				go reloadOnHangup(cmd.Context(), r, func(err error) { log.Error("reload", "err", err) })

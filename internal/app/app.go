@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,8 @@ type Options struct {
 	Roots *x509.CertPool
 	// Certificates are used instead of what the configuration says.
 	Certificates *certs.Manager
+	// Reread reads the configuration again for Reload; nil: it stays as it is.
+	Reread func() (*config.Config, error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Failpoints stop the program at named steps, for crash tests; nil is none.
@@ -78,8 +81,8 @@ type Running struct {
 	reload func(context.Context) error
 }
 
-// Reload reads again what can change without new sockets: certificates and the
-// directory.
+// Reload reads again what can change without new sockets: certificates, the directory,
+// and the scanners of the configuration.
 func (r *Running) Reload(ctx context.Context) error { return r.reload(ctx) }
 
 // drain is how long sessions and attempts may take to end.
@@ -95,7 +98,9 @@ type server struct {
 	dns          resolver.Resolver
 	login        *admit.Authenticator
 	in           *intake.Intake
-	scanners     *scan.Runner // nil: none
+	scanners     *scan.Live
+	asking       []config.Scanner // that scanners is made of; under rereading
+	rereading    sync.Mutex
 	queue        *queue.Queue
 	keeper       *quarantine.Keeper
 	train        *train.Trainer
@@ -145,7 +150,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 		if s.relay != nil {
 			s.relay.Close()
 		}
-		if s.scanners != nil {
+		if s.scanners != nil { // it came so far
 			err = errors.Join(err, s.scanners.Close())
 		}
 		err = errors.Join(err, s.state.Close())
@@ -215,9 +220,11 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 	s.overdue = &overdue{s: s, told: map[mailbox.AccountID]time.Time{}}
 	s.remind = s.newReminder()
 	s.destinations = destination.NewRecorder(s.state.Store, s.log)
-	if s.scanners, err = s.newScanners(); err != nil {
+	runner, err := s.newScanners(cfg)
+	if err != nil {
 		return err
 	}
+	s.scanners, s.asking = scan.NewLive(runner), cfg.Scanners
 	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	s.house.Explain = s.in.Explain
 	s.house.DNS, err = newRecords(cfg, s.dns, func() (*x509.Certificate, error) { return s.certs.Leaf(), nil })
@@ -340,7 +347,7 @@ func (s *server) run(ctx context.Context) error {
 }
 
 func (s *server) reload(ctx context.Context) error {
-	return errors.Join(s.certs.Reload(), s.state.Directory.Refresh(ctx), s.state.Access.Refresh(ctx))
+	return errors.Join(s.certs.Reload(), s.state.Directory.Refresh(ctx), s.state.Access.Refresh(ctx), s.reloadConfig(ctx))
 }
 
 // NewLogger writes to standard error as the configuration asks.

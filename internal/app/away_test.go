@@ -59,6 +59,12 @@ func startNode(t *testing.T, db string) *nodeUnderTest {
 
 func startNodeIn(t *testing.T, data, db string) *nodeUnderTest {
 	t.Helper()
+	return startNodeWith(t, data, db, func(*config.Config, *Options) {})
+}
+
+// startNodeWith runs one with other options.
+func startNodeWith(t *testing.T, data, db string, change func(*config.Config, *Options)) *nodeUnderTest {
+	t.Helper()
 	cfg := config.Default()
 	cfg.Hostname, cfg.Data, cfg.Store.PostgreSQL = "mail.empresa.test", data, db
 	cfg.DNS.Servers = []string{"127.0.0.1:9"} // nobody answers
@@ -74,6 +80,7 @@ func startNodeIn(t *testing.T, data, db string) *nodeUnderTest {
 		return l, err
 	}
 	opt.Bound = func() error { close(bound); return nil }
+	change(cfg, &opt)
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	go func() { n.ended <- Run(ctx, cfg, opt) }()

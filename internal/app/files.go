@@ -40,7 +40,7 @@ func named(cfg *config.Config) []rescue.Source {
 func ConfigFiles(cfg *config.Config) []rescue.Source {
 	out := named(cfg)
 	if cfg.Path != "" {
-		// As it was read, since a confined server cannot read it again.
+		// As it was read: what is there now may be half of a change.
 		out = append(out, rescue.Source{Name: "posta.toml", Path: cfg.Path, Text: cfg.Source})
 	}
 	return out

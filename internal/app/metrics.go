@@ -21,9 +21,7 @@ func (s *server) metrics() {
 	counter("messages_failed_total", "Messages that could not be kept and were put off.", func() float64 { return float64(c.Failed.Load()) })
 	counter("commit_seconds_total", "Time from the final dot to the reply.", func() float64 { return float64(c.Commit.Load()) / 1e9 })
 	s.reg.MustRegister(refusals{s})
-	if s.scanners != nil {
-		s.reg.MustRegister(scans{s})
-	}
+	s.reg.MustRegister(scans{s})
 	q := s.queue
 	counter("queue_attempts_total", "Transactions with other servers.", func() float64 { return float64(q.Stats().Attempts) })
 	counter("queue_delivered_total", "Recipients delivered to other servers.", func() float64 { return float64(q.Stats().Delivered) })

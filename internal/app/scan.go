@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"posta/internal/config"
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/scan"
@@ -19,19 +21,56 @@ import (
 const scanTime = 45 * time.Second
 
 // newScanners makes the runner of the [[scanner]] tables; nil where there is none.
-func (s *server) newScanners() (*scan.Runner, error) {
-	if len(s.cfg.Scanners) == 0 {
+func (s *server) newScanners(cfg *config.Config) (*scan.Runner, error) {
+	if len(cfg.Scanners) == 0 {
 		return nil, nil
 	}
 	c := scan.Config{Total: scanTime, TempDir: scan.TempDir(filepath.Join(s.cfg.Data, tempDir))}
-	for i := range s.cfg.Scanners {
-		m, err := s.cfg.Scanners[i].Member()
+	for i := range cfg.Scanners {
+		m, err := cfg.Scanners[i].Member()
 		if err != nil {
-			return nil, fmt.Errorf("scanner %q: %w", s.cfg.Scanners[i].Name, err)
+			return nil, fmt.Errorf("scanner %q: %w", cfg.Scanners[i].Name, err)
 		}
 		c.Members = append(c.Members, m)
 	}
 	return scan.New(c)
+}
+
+// reloadConfig takes the scanners of posta.toml as it is now: sessions that begin from
+// here on use them, and running ones end with those that they have. A file that cannot be
+// read, or has something wrong anywhere, changes nothing. Reloads come one at a time.
+func (s *server) reloadConfig(ctx context.Context) error {
+	if s.opt.Reread == nil {
+		return nil
+	}
+	cfg, err := s.opt.Reread()
+	if err != nil {
+		return fmt.Errorf("the configuration stays as it is: %w", err)
+	}
+	if !sameBut(cfg, s.cfg) {
+		s.log.WarnContext(ctx, "posta.toml has changes that take a restart; of it only the scanners are taken now")
+	}
+	s.rereading.Lock()
+	defer s.rereading.Unlock()
+	if reflect.DeepEqual(cfg.Scanners, s.asking) {
+		return nil // those that are resting go on resting
+	}
+	runner, err := s.newScanners(cfg)
+	if err != nil {
+		return fmt.Errorf("the scanners stay as they are: %w", err)
+	}
+	s.asking = cfg.Scanners
+	s.log.InfoContext(ctx, "scanners", "count", len(cfg.Scanners))
+	return s.scanners.Replace(runner)
+}
+
+// sameBut reports whether two configurations say the same but for their scanners.
+func sameBut(a, b *config.Config) bool {
+	x, y := *a, *b
+	for _, c := range []*config.Config{&x, &y} {
+		c.Scanners, c.Path, c.Source = nil, "", nil
+	}
+	return reflect.DeepEqual(&x, &y)
 }
 
 // scannerFindings asks every scanner whether it is there. It blocks for at most 5 s.
@@ -39,8 +78,13 @@ func (s *server) scannerFindings() []finding.Finding {
 	if s.scanners == nil {
 		return nil
 	}
+	r, release := s.scanners.Take()
+	defer release()
+	if r == nil {
+		return nil
+	}
 	var out []finding.Finding
-	for _, h := range s.scanners.Health(context.Background()) {
+	for _, h := range r.Health(context.Background()) {
 		seen := ""
 		switch {
 		case h.Err != nil:
@@ -78,7 +122,11 @@ func (scans) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector. No scanner is asked for it.
 func (c scans) Collect(ch chan<- prometheus.Metric) {
-	for _, st := range c.s.scanners.Stats() {
+	r := c.s.scanners.Now()
+	if r == nil {
+		return
+	}
+	for _, st := range r.Stats() {
 		for a := mail.Accept; a <= mail.Reject; a++ {
 			ch <- prometheus.MustNewConstMetric(scanDesc, prometheus.CounterValue, float64(st.Answers[a]), st.Name, a.String())
 		}

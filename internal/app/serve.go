@@ -11,6 +11,7 @@ import (
 
 	"posta/internal/config"
 	"posta/internal/finding"
+	"posta/internal/rescue"
 	"posta/internal/sandbox"
 	"posta/internal/store"
 	"posta/internal/systemd"
@@ -124,7 +125,11 @@ func confine(cfg *config.Config, opt Options) ([]finding.Finding, error) {
 	if cfg.Backups != "" {
 		own.ReadWrite = append(own.ReadWrite, cfg.Backups)
 	}
-	for _, f := range named(cfg) {
+	files := named(cfg)
+	if cfg.Path != "" && opt.Reread != nil {
+		files = append(files, rescue.Source{Name: "posta.toml", Path: cfg.Path})
+	}
+	for _, f := range files {
 		abs, err := filepath.Abs(f.Path)
 		if err != nil {
 			return nil, err

@@ -26,6 +26,8 @@ import (
 //	type = "clamav"
 //	address = "unix:/run/clamav/clamd.ctl"
 //	on_failure = "defer"
+//
+// SIGHUP takes a changed list: sessions that begin afterwards use it.
 type Scanner struct {
 	// Name is its name in replies, traces and measures: lower-case letters, digits
 	// and hyphens. Required, as are Type and Address.

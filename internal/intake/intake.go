@@ -54,7 +54,7 @@ type Config struct {
 	OwnIPs       []netip.Addr      // our addresses as others see them
 	Lists        dnsbl.Lists       // blocklists and allowlists to ask; none is fine
 	Limits       reputation.Limits // of strangers; zero limits nothing
-	Scanners     *scan.Runner      // milters, rspamd, ClamAV; nil: none
+	Scanners     *scan.Live        // milters, rspamd, ClamAV; a session keeps those with which it began
 	MaxHops      int               // Received fields; 0 means 50
 	Shared       bool              // other nodes use the same store
 	TempDir      string            // for messages that do not stay in memory; "" is the system's
@@ -111,6 +111,9 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Scanners == nil {
+		cfg.Scanners = &scan.Live{}
 	}
 	if cfg.Policies == nil {
 		cfg.Policies = policy.NewLive(policy.Strict)

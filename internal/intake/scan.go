@@ -67,7 +67,7 @@ func (t *txScan) wish() mail.Action {
 
 // tellFilters begins to tell the milters of a transaction.
 func (s *session) tellFilters(e *mail.Envelope) {
-	r, f := s.in.cfg.Scanners, &s.filters
+	r, f := s.asked, &s.filters
 	if r == nil || !r.Sees(e.Client.Class) {
 		return
 	}

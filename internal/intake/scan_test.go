@@ -47,10 +47,11 @@ func (h *house) ask(kind string, m scan.Member) *scantest.Server {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.cfg.Scanners, err = scan.New(scan.Config{Members: []scan.Member{m}, TempDir: scan.TempDir(h.t.TempDir())})
+	r, err := scan.New(scan.Config{Members: []scan.Member{m}, TempDir: scan.TempDir(h.t.TempDir())})
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.cfg.Scanners = scan.NewLive(r)
 	h.t.Cleanup(func() {
 		if err := h.cfg.Scanners.Close(); err != nil {
 			h.t.Error(err)

@@ -21,7 +21,7 @@ const forReply = 5 * time.Second
 // say as findings, and the message as the last of them left it. An error is the
 // disk's. What is refused anyhow is not told them.
 func (k *sink) askScanners(ctx context.Context, f *facts, set *finding.Set, asked mail.Action) error {
-	r := k.s.in.cfg.Scanners
+	r := k.s.asked
 	if k.tx.scan == nil {
 		return nil
 	}

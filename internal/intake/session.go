@@ -17,6 +17,7 @@ import (
 	"posta/internal/mail"
 	"posta/internal/policy"
 	"posta/internal/sasl"
+	"posta/internal/scan"
 	"posta/internal/smtp"
 	"posta/internal/smtpserver"
 	"posta/internal/store"
@@ -32,8 +33,10 @@ type session struct {
 	noted   []finding.Finding
 	access  sessionAccess
 	tx      *transaction
-	filters filters   // the milters that listen
-	last    *accepted // the last acceptance, until it is known that its 250 was read
+	filters filters      // the milters that listen
+	asked   *scan.Runner // the scanners that it has, nil: none
+	letGo   func() error // of the scanners
+	last    *accepted    // the last acceptance, until it is known that its 250 was read
 
 	rehearsal *rehearsal // nil in earnest: see Explain
 }
@@ -76,6 +79,7 @@ func (in *Intake) Open(_ context.Context, c *mail.Client) (smtpserver.Session, *
 		c.Class = mail.LocalNetwork
 	}
 	s := &session{in: in, client: c, opened: in.cfg.Now()}
+	s.asked, s.letGo = in.cfg.Scanners.Take()
 	s.judge.begin(in, c)
 	return s, nil
 }
@@ -393,6 +397,9 @@ func (s *session) Close(ctx context.Context, why smtpserver.CloseReason) {
 	s.filters.end()
 	s.Reset(ctx)
 	s.judge.end()
+	if err := s.letGo(); err != nil {
+		s.in.cfg.Log.WarnContext(ctx, "scanners that were replaced", "err", err)
+	}
 	if s.last == nil || !why.Unconfirmed {
 		return
 	}
