@@ -16,7 +16,7 @@ import (
 )
 
 func (c *cli) domainCommand() *cobra.Command {
-	return c.group("domain", "domain",
+	return c.group("domain", "domain", c.domainSet(),
 		c.leaf("add DOMAIN", "domain.add", 1, false, func(cmd *cobra.Command, args []string) error {
 			return c.change(cmd, "domain.add", command.Name{Name: args[0]}, "done.domain.add", args[0])
 		}),
@@ -27,7 +27,7 @@ func (c *cli) domainCommand() *cobra.Command {
 			var out []command.Domain
 			return c.list(cmd, "domain.ls", struct{}{}, &out, "head.domain", func() (rows [][]string) {
 				for _, d := range out {
-					rows = append(rows, []string{d.Name, fmt.Sprint(d.Accounts), fmt.Sprint(d.Aliases)})
+					rows = append(rows, []string{d.Name, fmt.Sprint(d.Accounts), fmt.Sprint(d.Aliases), d.Language})
 				}
 				return rows
 			})
@@ -153,7 +153,7 @@ func sentOf(a command.Account) string {
 // printAccount says all of an account, a line for each thing.
 func (c *cli) printAccount(a command.Account) {
 	rows := [][2]string{
-		{"address", a.Address}, {"also", strings.Join(a.Addresses, " ")}, {"name", a.Name}, {"role", a.Role},
+		{"address", a.Address}, {"also", strings.Join(a.Addresses, " ")}, {"name", a.Name}, {"role", a.Role}, {"language", a.Language},
 		{"used", size(a.Used)}, {"quota", quota(a.Quota)}, {"messages", fmt.Sprint(a.Messages)}, {"sent", sentOf(a)}, {"state", c.accountState(a)},
 	}
 	if s := a.Standing; s != nil {
@@ -222,7 +222,7 @@ func (c *cli) accountPassword() *cobra.Command {
 }
 
 func (c *cli) accountSet() *cobra.Command {
-	var name, role, quotaText, messages string
+	var name, role, quotaText, messages, language string
 	var disabled bool
 	cmd := c.leaf("set ADDRESS", "account.set", 1, false, func(cmd *cobra.Command, args []string) error {
 		e := command.Edit{Address: args[0]}
@@ -250,13 +250,30 @@ func (c *cli) accountSet() *cobra.Command {
 			}
 			e.MessagesPerDay = &n
 		}
+		if f.Changed("language") {
+			e.Language = &language
+		}
 		return c.change(cmd, "account.set", e, "done.account.set", args[0])
 	})
 	cmd.Flags().StringVar(&name, "name", "", c.lang.Say("flag.account.name"))
 	cmd.Flags().StringVar(&role, "role", "", c.lang.Say("flag.account.role"))
 	cmd.Flags().StringVar(&quotaText, "quota", "", c.lang.Say("flag.account.quota"))
 	cmd.Flags().StringVar(&messages, "messages-per-day", "", c.lang.Say("flag.account.messages"))
+	cmd.Flags().StringVar(&language, "language", "", c.lang.Say("flag.account.language"))
 	cmd.Flags().BoolVar(&disabled, "disabled", false, c.lang.Say("flag.account.disabled"))
+	return cmd
+}
+
+func (c *cli) domainSet() *cobra.Command {
+	var language string
+	cmd := c.leaf("set DOMAIN", "domain.set", 1, false, func(cmd *cobra.Command, args []string) error {
+		e := command.DomainEdit{Name: args[0]}
+		if cmd.Flags().Changed("language") {
+			e.Language = &language
+		}
+		return c.change(cmd, "domain.set", e, "done.domain.set", args[0])
+	})
+	cmd.Flags().StringVar(&language, "language", "", c.lang.Say("flag.domain.language"))
 	return cmd
 }
 

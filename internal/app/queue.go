@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"posta/internal/addr"
 	"posta/internal/config"
 	"posta/internal/dsn"
 	"posta/internal/filing"
@@ -35,18 +37,24 @@ func (s *server) newQueue() (*queue.Queue, error) {
 		Hostname: s.cfg.Hostname, Dial: relay.Dialer(s.opt.Dial), TLS: &tls.Config{RootCAs: s.opt.Roots, MinVersion: tls.VersionTLS12},
 		PerHost: s.cfg.Queue.PerHost, Down: time.Duration(s.cfg.Queue.HostDown),
 	})
-	lang := dsn.English
-	if s.cfg.Language == "es" {
-		lang = dsn.Spanish
-	}
 	return queue.New(queue.Config{
 		Store: s.state.Store, Blobs: s.state.Blobs, Router: router, Relay: s.relay, Depositor: notices{s},
 		Keys:    func(domain string) []store.DKIMKey { return s.state.Directory.View().Keys(domain) },
 		Observe: s.observe,
-		Node:    nodeName(), Hostname: s.cfg.Hostname, Language: lang,
+		Node:    nodeName(), Hostname: s.cfg.Hostname, LanguageOf: s.noticeLanguage,
 		Total: s.cfg.Queue.Total, PerDomain: s.cfg.Queue.PerDomain,
 		Retry: durations(s.cfg.Queue.Retry), Delay: time.Duration(s.cfg.Queue.DelayWarning), Now: s.opt.Now, Log: s.log,
 	}), nil
+}
+
+// noticeLanguage is which language comes first in a notice: that of the sender's account
+// or domain here, else ours.
+func (s *server) noticeLanguage(to addr.Path) dsn.Language {
+	lang := s.state.Directory.View().Language(addr.Address{Local: to.Local, Domain: to.Domain})
+	if cmp.Or(lang, s.cfg.Language) == "es" {
+		return dsn.Spanish
+	}
+	return dsn.English
 }
 
 // smartHost is the next hop of all that leaves; nil if mail goes by MX.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"posta/internal/addr"
 	"posta/internal/admit"
 	"posta/internal/allowance"
+	"posta/internal/directory"
 	"posta/internal/policy"
 	"posta/internal/store"
 )
@@ -26,6 +28,8 @@ type Account struct {
 	Addresses []string `json:"addresses,omitempty"` // further ones
 	// MessagesPerDay is its own limit: 0 is what the policy says, -1 none.
 	MessagesPerDay int `json:"messages_per_day,omitempty"`
+	// Language is its own, of what we write to it; "" is its domain's.
+	Language string `json:"language,omitempty"`
 
 	*Standing // when it is listed
 }
@@ -70,6 +74,8 @@ type Edit struct {
 	Role     *string `json:"role,omitempty"`
 	// MessagesPerDay: 0 takes what the policy says, -1 is no limit.
 	MessagesPerDay *int `json:"messages_per_day,omitempty"`
+	// Language: "en", "es", or "" for that of its domain.
+	Language *string `json:"language,omitempty"`
 }
 
 // maxMessages bounds a limit of messages a day.
@@ -213,6 +219,9 @@ func editAccount(ctx context.Context, h *House, p Principal, e Edit) (any, error
 			}
 		}
 		out = show(v, acc)
+		if err := putLanguage(tx, login, e.Language, &out.Language); err != nil {
+			return nil, nil, err
+		}
 		return before, out, tx.PutAccount(acc)
 	})
 	return out, err
@@ -233,7 +242,7 @@ func removeAccount(ctx context.Context, h *House, p Principal, a Name) (any, err
 				}
 			}
 		}
-		return before, nil, tx.DeleteAccount(acc.ID)
+		return before, nil, errors.Join(tx.PutSetting(directory.LanguageSetting+login, ""), tx.DeleteAccount(acc.ID))
 	})
 }
 
@@ -331,7 +340,7 @@ func findAddress(v *store.DirectoryView, d store.DomainID, local string) *store.
 
 // show is an account without its secret.
 func show(v *store.DirectoryView, acc *store.Account) Account {
-	out := Account{Address: acc.Login, Name: acc.Name, Role: roleNames[acc.Role], Quota: acc.Quota, Disabled: acc.Disabled, MessagesPerDay: acc.MessagesPerDay}
+	out := Account{Address: acc.Login, Name: acc.Name, Role: roleNames[acc.Role], Quota: acc.Quota, Disabled: acc.Disabled, MessagesPerDay: acc.MessagesPerDay, Language: languageOf(v, acc.Login)}
 	for _, e := range v.Addresses {
 		if e.Kind != store.ToAccount || e.Account != acc.ID {
 			continue

@@ -122,7 +122,7 @@ func bounded(c Command, most int64) Command {
 
 // table has every command; it is in commands*.go by subject.
 var table = slices.Concat(
-	domainCommands, accountCommands, ownCommands, aliasCommands, accessCommands, keyCommands,
+	domainCommands, accountCommands, ownCommands, languageCommands, aliasCommands, accessCommands, keyCommands,
 	queueCommands, destinationCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
 	dnsCommands, acceptedCommands,

@@ -72,6 +72,12 @@ func TestCommands(t *testing.T) {
 		{"account.add", `{"address":"luis@empresa.test","role":"rey"}`, `"rey" is no role; there are user, helpdesk, domain-admin, owner`},
 		{"account.add", `{"address":"luis@empresa.test","password":"otra-larga","quota":1000}`, `{"address":"luis@empresa.test"}`},
 		{"account.set", `{"address":"luis@empresa.test","name":"Luis","disabled":true}`, `{"address":"luis@empresa.test","name":"Luis","role":"user","quota":1000,"used":0,"messages":0,"disabled":true}`},
+		{"account.set", `{"address":"luis@empresa.test","language":"ES"}`, `{"address":"luis@empresa.test","name":"Luis","role":"user","quota":1000,"used":0,"messages":0,"disabled":true,"language":"es"}`},
+		{"account.set", `{"address":"luis@empresa.test","language":"fr"}`, `"fr" is no language that is spoken here; there are en, es`},
+		{"account.set", `{"address":"luis@empresa.test","language":""}`, `{"address":"luis@empresa.test","name":"Luis","role":"user","quota":1000,"used":0,"messages":0,"disabled":true}`},
+		{"domain.set", `{"name":"empresa.test","language":"es"}`, `{"name":"empresa.test","accounts":2,"aliases":0,"language":"es"}`},
+		{"domain.set", `{"name":"otra.test","language":"es"}`, `there is no domain otra.test; posta domain ls lists them`},
+		{"domain.set", `{"name":"empresa.test","language":""}`, `{"name":"empresa.test","accounts":2,"aliases":0}`},
 		{"alias.add", `{"address":"ventas@empresa.test","targets":["ana@empresa.test","x@example.net"]}`, `{"address":"ventas@empresa.test","targets":["ana@empresa.test","x@example.net"]}`},
 		{"alias.add", `{"address":"jefa@empresa.test","targets":["ana@empresa.test"]}`, `{"address":"jefa@empresa.test","targets":["ana@empresa.test"]}`},
 		{"alias.add", `{"address":"ana@empresa.test","targets":["luis@empresa.test"]}`, `ana@empresa.test is an account; an alias cannot take its place`},
@@ -105,8 +111,8 @@ func TestCommands(t *testing.T) {
 	if acc := v.ByLogin("jefa@empresa.test"); acc == nil || acc.Login != "ana@empresa.test" {
 		t.Errorf("jefa@ logs in as %+v", acc)
 	}
-	log, err := h.Store.AuditLog(t.Context(), 10)
-	if err != nil || len(log) != 6 {
+	log, err := h.Store.AuditLog(t.Context(), 20)
+	if err != nil || len(log) != 10 {
 		t.Fatalf("%d audit entries, %v", len(log), err)
 	}
 	for _, a := range log {

@@ -2,10 +2,12 @@ package command
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"posta/internal/addr"
+	"posta/internal/directory"
 	"posta/internal/store"
 )
 
@@ -14,6 +16,7 @@ type Domain struct {
 	Name     string `json:"name"`
 	Accounts int    `json:"accounts"`
 	Aliases  int    `json:"aliases"`
+	Language string `json:"language,omitempty"` // of what we write to its people; "" is the node's
 }
 
 // Name is the argument of commands on one thing.
@@ -53,7 +56,7 @@ var domainCommands = []Command{
 					}
 				}
 			}
-			return sum, nil, tx.DeleteDomain(d.ID)
+			return sum, nil, errors.Join(tx.PutSetting(directory.LanguageSetting+name, ""), tx.DeleteDomain(d.ID))
 		})
 	}),
 	run("domain.ls", store.Helpdesk, func(ctx context.Context, h *House, p Principal, _ struct{}) (any, error) {
@@ -79,7 +82,7 @@ func findDomain(v *store.DirectoryView, name string) *store.Domain {
 }
 
 func countDomain(v *store.DirectoryView, d *store.Domain) Domain {
-	out := Domain{Name: d.Name}
+	out := Domain{Name: d.Name, Language: languageOf(v, d.Name)}
 	for _, a := range v.Accounts {
 		if a.Domain == d.ID {
 			out.Accounts++

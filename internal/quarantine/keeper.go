@@ -40,7 +40,7 @@ type Config struct {
 	Node      string // name of this node, for the lease of the daily job
 
 	Hostname string           // ours, for Message-ID
-	Language words.Lang       // of digests; "" is English
+	Language words.Lang       // of digests to who has no language of his own; "" is English
 	Link     string           // what the token of a digest is put behind; "": digests have no link
 	Poll     time.Duration    // looks whether the job is due; 0 means 1 min
 	Now      func() time.Time // nil means time.Now

@@ -2,6 +2,7 @@ package quarantine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -360,6 +361,29 @@ func TestDigestText(t *testing.T) {
 	token, _, _ := strings.Cut(rest, "\n")
 	if d, err := h.store.Digest(t.Context(), command.DigestKeyOf(strings.TrimSpace(token)), h.now()); err != nil || d.To != "ana@empresa.test" {
 		t.Errorf("digest: %+v, %v", d, err)
+	}
+}
+
+// A digest is in the language of who reads it: his own, his domain's, or the node's.
+func TestDigestLanguage(t *testing.T) {
+	h := newHouse(t)
+	err := h.store.ChangeDirectory(t.Context(), func(tx store.DirectoryTx) (store.Audit, error) {
+		return store.Audit{}, errors.Join(tx.PutSetting(directory.LanguageSetting+"empresa.test", "es"), tx.PutSetting(directory.LanguageSetting+"ana@empresa.test", "en"))
+	})
+	if err == nil {
+		err = h.dir.Refresh(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.hold("ana@empresa.test", "uno", "dkim.missing", true)
+	h.hold("info@empresa.test", "dos", "dmarc.missing", true) // an alias of luis
+	h.keep("en")
+	h.pass(3*day + 2*time.Hour)
+	for name, want := range map[string]string{"ana": "Mail is held for you (1)", "luis": "Correo retenido para usted (1)", "jefa": "Cuarentena de empresa.test"} {
+		if got := h.mailOf(name); len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("%s reads %q, want %q", name, got, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"posta/internal/command"
 	"posta/internal/directory"
 	"posta/internal/store"
+	"posta/internal/words"
 )
 
 // heldPage is how much held mail is read at a time.
@@ -128,6 +130,11 @@ func postmaster(view *directory.View, d addr.Domain) addr.Address {
 	return a
 }
 
+// language is the one in which we write to somebody.
+func (k *Keeper) language(to addr.Address) words.Lang {
+	return words.Lang(cmp.Or(k.cfg.Directory.View().Language(to), string(k.cfg.Language)))
+}
+
 // digest tells one person of held mail.
 func (k *Keeper) digest(ctx context.Context, now time.Time, to addr.Address, items []store.HeldMail) error {
 	d := &store.Digest{To: to.String(), Until: now.Add(linkGood)}
@@ -140,7 +147,7 @@ func (k *Keeper) digest(ctx context.Context, now time.Time, to addr.Address, ite
 	if k.cfg.Link != "" {
 		link = k.cfg.Link + token
 	}
-	err := k.cfg.Depositor.Deposit(ctx, Mail{To: to, Message: k.write(now, to, items, link, d.Until), Digest: d})
+	err := k.cfg.Depositor.Deposit(ctx, Mail{To: to, Message: k.write(now, to, k.language(to), items, link, d.Until), Digest: d})
 	if errors.Is(err, store.ErrConflict) {
 		// Some of it was released or deleted just now: the next run tells of the rest.
 		k.cfg.Log.InfoContext(ctx, "digest put off", "to", to.String(), "err", err)
@@ -167,7 +174,7 @@ func (k *Keeper) summarize(ctx context.Context, now time.Time) error {
 		}
 		waits, err := k.list(ctx, store.HeldFilter{Domain: st.Domain, Unreviewed: true, Before: now.Add(-q.DigestAfter())}, maxTold)
 		if err == nil {
-			err = k.cfg.Depositor.Deposit(ctx, Mail{To: to, Message: k.writeSummary(now, to, st, waits, q)})
+			err = k.cfg.Depositor.Deposit(ctx, Mail{To: to, Message: k.writeSummary(now, to, k.language(to), st, waits, q)})
 		}
 		errs = append(errs, err)
 	}

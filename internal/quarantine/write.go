@@ -13,6 +13,7 @@ import (
 	"posta/internal/message"
 	"posta/internal/policy"
 	"posta/internal/store"
+	"posta/internal/words"
 )
 
 // Bounds of what is shown of held mail, in characters, and of a digest, in messages.
@@ -68,8 +69,8 @@ func (k *Keeper) begin(now time.Time, to addr.Address, subject string) *message.
 }
 
 // write is a digest.
-func (k *Keeper) write(now time.Time, to addr.Address, items []store.HeldMail, link string, until time.Time) []byte {
-	say := k.cfg.Language.Say
+func (k *Keeper) write(now time.Time, to addr.Address, lang words.Lang, items []store.HeldMail, link string, until time.Time) []byte {
+	say := lang.Say
 	b := k.begin(now, to, say("digest.subject", len(items)))
 	var t strings.Builder
 	t.WriteString(say("digest.intro", len(items)) + "\n\n")
@@ -79,7 +80,7 @@ func (k *Keeper) write(now time.Time, to addr.Address, items []store.HeldMail, l
 		t.WriteString(say("digest.nolink") + "\n\n")
 	}
 	for _, h := range items[:min(len(items), maxListed)] {
-		t.WriteString(k.entry(&h, to) + "\n")
+		t.WriteString(entry(&h, to, lang) + "\n")
 	}
 	if more := len(items) - maxListed; more > 0 {
 		t.WriteString(say("digest.more", more) + "\n\n")
@@ -90,8 +91,8 @@ func (k *Keeper) write(now time.Time, to addr.Address, items []store.HeldMail, l
 }
 
 // entry is one held message in a digest.
-func (k *Keeper) entry(h *store.HeldMail, to addr.Address) string {
-	say := k.cfg.Language.Say
+func entry(h *store.HeldMail, to addr.Address, lang words.Lang) string {
+	say := lang.Say
 	out := say("digest.from", Safe(cmp.Or(h.Author, h.Out.ReversePath, "<>"), maxSender)) + "\n" +
 		say("digest.about", Safe(h.Subject, maxSubject)) + "\n" +
 		say("digest.when", h.At.Format("2006-01-02 15:04 -0700")) + "\n"
@@ -99,14 +100,14 @@ func (k *Keeper) entry(h *store.HeldMail, to addr.Address) string {
 		out += say("digest.for", Safe(h.Recipient, maxSender)) + "\n"
 	}
 	for _, r := range h.Reasons {
-		out += say("digest.why", finding.TextOf(finding.ID(r.Check), string(k.cfg.Language)).Title) + "\n"
+		out += say("digest.why", finding.TextOf(finding.ID(r.Check), string(lang)).Title) + "\n"
 	}
 	return out
 }
 
 // writeSummary is what a domain's postmaster reads of what nobody has looked at.
-func (k *Keeper) writeSummary(now time.Time, to addr.Address, st store.HeldStat, waits []store.HeldMail, q policy.Quarantine) []byte {
-	say := k.cfg.Language.Say
+func (k *Keeper) writeSummary(now time.Time, to addr.Address, lang words.Lang, st store.HeldStat, waits []store.HeldMail, q policy.Quarantine) []byte {
+	say := lang.Say
 	b := k.begin(now, to, say("summary.subject", st.Domain, len(waits)))
 	var t strings.Builder
 	t.WriteString(say("summary.intro", st.Domain, st.Count, len(waits), st.Since.Format("2006-01-02 15:04 -0700")) + "\n")

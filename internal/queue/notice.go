@@ -57,13 +57,21 @@ func (q *Queue) undeliverable(ctx context.Context, list []settled, f *store.Fini
 	q.persist(ctx, "outcome not recorded", func(ctx context.Context) error { return q.cfg.Store.FinishQueue(ctx, *f) })
 }
 
+// language is which comes first in a notice to somebody.
+func (q *Queue) language(to addr.Path) dsn.Language {
+	if q.cfg.LanguageOf == nil {
+		return q.cfg.Language
+	}
+	return q.cfg.LanguageOf(to)
+}
+
 // notice writes the DSN.
 func (q *Queue) notice(ctx context.Context, action dsn.Action, to addr.Path, list []settled) dsn.Notice {
 	e := list[0].entry
 	var random [32]byte
 	rand.Read(random[:])
 	n := dsn.Notice{
-		From: q.cfg.From, To: to, Date: q.cfg.Now(), Language: q.cfg.Language,
+		From: q.cfg.From, To: to, Date: q.cfg.Now(), Language: q.language(to),
 		MessageID: message.NewMessageID(random[:16], addr.Domain(q.cfg.Hostname)), Boundary: message.Boundary(random[16:]),
 		Report: dsn.Report{EnvelopeID: e.EnvID, ReportingMTA: q.cfg.Hostname, Arrival: e.Created},
 	}

@@ -97,6 +97,8 @@ type Config struct {
 	Hostname string       // fully qualified: who reports in notices
 	From     addr.Address // of notices; zero means MAILER-DAEMON at Hostname
 	Language dsn.Language // of notices: which comes first
+	// LanguageOf is that of a notice to somebody; nil: Language, as of all.
+	LanguageOf func(to addr.Path) dsn.Language
 
 	Total     int           // transactions at the same time; 0 means 64
 	PerDomain int           // of one domain; 0 means 4

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"posta/internal/addr"
+	"posta/internal/dsn"
 	"posta/internal/mail"
 	"posta/internal/relay"
 	"posta/internal/route"
@@ -557,5 +559,28 @@ func TestNextDue(t *testing.T) {
 		if got := nextDue(now, usualPauses(), c.attempts, c.reply, c.jitter).Sub(now).Round(time.Millisecond); got != c.want {
 			t.Errorf("after %d attempts: %v, want %v", c.attempts, got, c.want)
 		}
+	}
+}
+
+// A notice begins in the language of who reads it.
+func TestNoticeLanguage(t *testing.T) {
+	for _, lang := range []dsn.Language{dsn.English, dsn.Spanish} {
+		inBubble(t, func(t *testing.T) {
+			var asked addr.Path
+			b := newBench(t, func(c *Config) {
+				c.LanguageOf = func(to addr.Path) dsn.Language { asked = to; return lang }
+			})
+			b.enqueue(aLetter, mailTo("luis@nowhere.test"))
+			time.Sleep(6 * 24 * time.Hour)
+			got := b.deposited()
+			if len(got) == 0 {
+				t.Fatal("no notice")
+			}
+			text := got[len(got)-1].text
+			english, spanish := strings.Index(text, "could not be delivered"), strings.Index(text, "no se pudo entregar")
+			if english < 0 || spanish < 0 || (english < spanish) != (lang == dsn.English) || asked.String() != got[0].to {
+				t.Errorf("language %d of %s, notice to %s:\n%s", lang, asked.String(), got[0].to, text)
+			}
+		})
 	}
 }

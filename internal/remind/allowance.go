@@ -52,9 +52,10 @@ func (r *Reminder) allowance(ctx context.Context, j *store.Job) error {
 		to = append(to, admin)
 	}
 	for i, address := range to {
+		lang := r.language(address)
 		l, err := r.letter(n.IDs[i], address, acc.Login,
-			r.cfg.Language.Say("mail.allowance.subject", acc.Login, n.Sent, n.Limit),
-			r.cfg.Language.Say("mail.allowance.body", r.cfg.Hostname, acc.Login, n.Sent, n.Limit))
+			lang.Say("mail.allowance.subject", acc.Login, n.Sent, n.Limit),
+			lang.Say("mail.allowance.body", r.cfg.Hostname, acc.Login, n.Sent, n.Limit))
 		if err != nil {
 			r.cfg.Log.WarnContext(ctx, "no reminder for an account", "account", address, "err", err)
 			continue

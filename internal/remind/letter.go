@@ -1,11 +1,13 @@
 package remind
 
 import (
+	"cmp"
 	"crypto/rand"
 
 	"posta/internal/addr"
 	"posta/internal/mail"
 	"posta/internal/message"
+	"posta/internal/words"
 )
 
 // letter writes to an address about an account, in the name of its postmaster, who
@@ -30,6 +32,15 @@ func (r *Reminder) letter(id mail.ID, to, account, subject, body string) (Letter
 	b.Structured("Auto-Submitted", "auto-generated") // RFC 3834 §5
 	b.Text("plain", body)
 	return Letter{ID: id, To: a, Message: b.Bytes(), UTF8: !ascii(a.String())}, nil
+}
+
+// language is the one in which we write to an address.
+func (r *Reminder) language(address string) words.Lang {
+	lang := ""
+	if a, err := addr.ParseAddress(address); err == nil {
+		lang = r.cfg.Directory.View().Language(a)
+	}
+	return words.Lang(cmp.Or(lang, string(r.cfg.Language)))
 }
 
 func ascii(s string) bool {

@@ -105,7 +105,7 @@ func warnAt(a *store.Account, term store.PasswordTerm) time.Time {
 
 // tellEnd writes to one account.
 func (r *Reminder) tellEnd(ctx context.Context, acc *store.Account, term store.PasswordTerm) error {
-	lang := r.cfg.Language
+	lang := r.language(acc.Login)
 	day := stamp(acc.PasswordEnds(term))
 	// The hash, which nobody knows, keeps the id from being guessed.
 	id := idOf(warnAt(acc, term), fmt.Sprint(acc.ID, " ", daysOf(term), " ", acc.Password))

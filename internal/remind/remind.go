@@ -50,7 +50,7 @@ type Config struct {
 	// PasswordPage is where people change their password themselves; "" is nowhere.
 	PasswordPage string
 
-	Language words.Lang       // of the letters; "" is English
+	Language words.Lang       // of letters to who has no language of his own; "" is English
 	Poll     time.Duration    // looks for work; 0 means 15 s
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger     // nil discards

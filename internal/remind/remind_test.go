@@ -237,6 +237,22 @@ func TestPolicyChanges(t *testing.T) {
 	}
 }
 
+// Each reads his own language, or his domain's, or the node's.
+func TestLanguage(t *testing.T) {
+	h := newHouse(t)
+	h.put("ana", nothing)
+	h.put("luis", nothing)
+	h.change(func(tx store.DirectoryTx, _ *store.DirectoryView) error {
+		return errors.Join(tx.PutSetting(directory.LanguageSetting+"empresa.test", "es"), tx.PutSetting(directory.LanguageSetting+"luis@empresa.test", "en"))
+	})
+	h.until(24*day, h.node("a", "en"))
+	for i, want := range []string{"La contrase=C3=B1a de ana@empresa.test vale hasta", "The password of luis@empresa.test can be used"} {
+		if len(h.whole) != 2 || !strings.Contains(strings.ReplaceAll(h.whole[i], "=\r\n", ""), want) {
+			t.Errorf("letter %d of %d lacks %q", i, len(h.whole), want)
+		}
+	}
+}
+
 // Short-lived passwords are told of in the middle of their life, not when they are set.
 func TestShortLives(t *testing.T) {
 	h := newHouse(t)
