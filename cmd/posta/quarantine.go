@@ -14,7 +14,18 @@ import (
 )
 
 func (c *cli) quarantineCommand() *cobra.Command {
-	return c.group("quarantine", "quarantine", c.quarantineList(), c.quarantineShow(), c.quarantineRelease(), c.quarantineDelete(), c.quarantineTerm())
+	return c.group("quarantine", "quarantine", c.quarantineList(), c.quarantineShow(), c.quarantineRelease(), c.quarantineDelete(), c.quarantineTerm(),
+		c.leaf("tell", "quarantine.tell", 0, false, func(cmd *cobra.Command, _ []string) error {
+			var out command.Told
+			if err := c.do(cmd.Context(), "quarantine.tell", struct{}{}, &out); err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(out)
+			}
+			c.say("done.quarantine.told", out.Messages)
+			return nil
+		}))
 }
 
 func (c *cli) quarantineList() *cobra.Command {

@@ -78,6 +78,7 @@ type Running struct {
 	State  *State
 	Addrs  map[string]string // door → host:port
 	Certs  *certs.Manager
+	House  *command.House // gives commands as the command socket does
 	reload func(context.Context) error
 }
 
@@ -189,6 +190,7 @@ func (s *server) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.keeper = s.newKeeper()
+	s.house.Digests = s.keeper
 	s.train = s.newTrainer()
 	s.metrics()
 	s.quarantineMetrics()
@@ -337,7 +339,7 @@ func (s *server) run(ctx context.Context) error {
 		return nil
 	})
 	if s.opt.Ready != nil {
-		s.opt.Ready(&Running{State: s.state, Addrs: s.addresses(), Certs: s.certs, reload: s.reload})
+		s.opt.Ready(&Running{State: s.state, Addrs: s.addresses(), Certs: s.certs, House: s.house, reload: s.reload})
 	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {

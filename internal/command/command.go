@@ -82,6 +82,7 @@ type House struct {
 	Explain func(context.Context, Question) (*Explanation, error)
 	// Quarantine releases held mail; nil where it cannot be filed.
 	Quarantine Quarantine
+	Digests    Digests // nil where no server runs
 	Learner    Learner // nil: there is none
 	DNS        DNS     // the records of our domains; nil: nothing knows them
 	// Self lists findings about the running server; nil where none runs.

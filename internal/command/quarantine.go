@@ -120,6 +120,28 @@ var quarantineCommands = []Command{
 	run("quarantine.release", store.Owner, releaseHeld),
 	run("quarantine.delete", store.Owner, deleteHeld),
 	run("quarantine.term", store.Owner, setTerm),
+	run("quarantine.tell", store.Owner, tellHeld),
+}
+
+// Digests tells people of what is held for them.
+type Digests interface {
+	// TellNow tells of all that nobody was told of, and counts it.
+	TellNow(ctx context.Context) (int, error)
+}
+
+// Told is what quarantine.tell did.
+type Told struct {
+	Messages int `json:"messages"`
+}
+
+// tellHeld writes the digests now that would be written when mail has waited for some
+// days: before somebody goes on holiday, or to see one.
+func tellHeld(ctx context.Context, h *House, _ Principal, _ struct{}) (any, error) {
+	if h.Digests == nil {
+		return nil, fail(ErrUsage, "error.quarantine.tell")
+	}
+	n, err := h.Digests.TellNow(ctx)
+	return Told{n}, err
 }
 
 // keepSetting is the key of a domain's own term.

@@ -36,7 +36,7 @@ var ourIP = netip.MustParseAddr("203.0.113.25")
 var usual = map[string]string{
 	"smtp": "127.0.0.1:2525", "submission": "127.0.0.1:2587", "submissions": "127.0.0.1:2465",
 	"lmtp": "127.0.0.1:2424", "imap": "127.0.0.1:2143", "imaps": "127.0.0.1:2993",
-	"pop3": "127.0.0.1:2110", "pop3s": "127.0.0.1:2995", "http": "127.0.0.1:8025",
+	"pop3": "127.0.0.1:2110", "pop3s": "127.0.0.1:2995", "http": "127.0.0.1:8025", "https": "127.0.0.1:8443",
 	"dns": "127.0.0.1:2553",
 }
 
@@ -78,6 +78,7 @@ type house struct {
 	scans []scanner
 	addrs map[string]string // door → where it is
 	state *app.State
+	house *command.House
 	stop  func() // ends it and waits for its end
 }
 
@@ -87,7 +88,7 @@ func (h *house) do(ctx context.Context, name string, args any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return command.Do(ctx, h.state.House(), command.Principal{Name: "lab", Role: store.Owner}, name, raw)
+	return command.Do(ctx, h.house, command.Principal{Name: "lab", Role: store.Owner}, name, raw)
 }
 
 // houseConfig is an ordinary configuration: nothing in it knows of the lab.
@@ -100,7 +101,7 @@ func (l *Lab) houseConfig(dir string, set setting, scans []scanner) *config.Conf
 	c.Listen = config.Listen{
 		SMTP: usual["smtp"], SMTPProxy: "127.0.0.1:0", Submission: usual["submission"], Submissions: usual["submissions"],
 		LMTP: usual["lmtp"], IMAP: usual["imap"], IMAPS: usual["imaps"],
-		POP3: usual["pop3"], POP3S: usual["pop3s"], HTTP: usual["http"],
+		POP3: usual["pop3"], POP3S: usual["pop3s"], HTTP: usual["http"], HTTPS: usual["https"],
 	}
 	c.DNS.Servers = []string{l.dns.addr.String()}
 	c.Network.Public = []string{ourIP.String()}
@@ -147,7 +148,7 @@ func (l *Lab) startHouse(dir string, set setting, main bool) (*house, error) {
 	})
 	select {
 	case r := <-ready:
-		h := &house{setting: set, scans: scans, addrs: r.Addrs, state: r.State}
+		h := &house{setting: set, scans: scans, addrs: r.Addrs, state: r.State, house: r.House}
 		h.addrs["sendmail"] = filepath.Join(dir, app.SendmailSocket)
 		h.stop = func() {
 			cancel()

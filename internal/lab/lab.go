@@ -232,6 +232,7 @@ type Info struct {
 	POP3        string `json:"pop3"`
 	POP3S       string `json:"pop3s"`
 	HTTP        string `json:"http"`
+	HTTPS       string `json:"https"`
 	DNS         string `json:"dns"`
 	CAFile      string `json:"ca_file"`
 	Data        string `json:"data"`
@@ -243,7 +244,7 @@ func (l *Lab) Info() Info {
 	a := l.house.addrs
 	return Info{
 		SMTP: a["smtp"], Submission: a["submission"], Submissions: a["submissions"], LMTP: a["lmtp"],
-		IMAP: a["imap"], IMAPS: a["imaps"], POP3: a["pop3"], POP3S: a["pop3s"], HTTP: a["http"],
+		IMAP: a["imap"], IMAPS: a["imaps"], POP3: a["pop3"], POP3S: a["pop3s"], HTTP: a["http"], HTTPS: a["https"],
 		DNS: l.dns.addr.String(), CAFile: l.CAFile(), Data: filepath.Join(l.dir, "data"), Users: l.users,
 	}
 }

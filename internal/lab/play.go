@@ -178,6 +178,10 @@ func (p *play) setHouse(ctx context.Context, s Section) error {
 			if err = p.enter(ctx, set); err == nil {
 				err = p.agePassword(ctx, value)
 			}
+		case "term":
+			if err = p.enter(ctx, set); err == nil {
+				err = p.ageTerm(ctx, value)
+			}
 		default:
 			err = p.change(&set, key, value)
 		}

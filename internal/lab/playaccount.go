@@ -2,11 +2,13 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"posta/internal/policy"
 	"posta/internal/store"
 )
 
@@ -33,6 +35,33 @@ func (p *play) agePassword(ctx context.Context, who string) error {
 			}
 		}
 		return store.Audit{}, fmt.Errorf("%s: %w", login, store.ErrNotFound)
+	})
+	if err != nil {
+		return err
+	}
+	return st.Directory.Refresh(ctx)
+}
+
+// ageTerm says that the policy lets passwords be only so old since days ago, which a
+// story cannot wait for either.
+func (p *play) ageTerm(ctx context.Context, text string) error {
+	days, err := strconv.Atoi(text)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(&p.log, "   (passwords may be only so old since %d days ago)\n", days)
+	st := p.house.state
+	err = st.Store.ChangeDirectory(ctx, func(tx store.DirectoryTx) (store.Audit, error) {
+		v, err := tx.View()
+		if err != nil {
+			return store.Audit{}, err
+		}
+		b := policy.ParseBegan(v.Settings[policy.TermSetting])
+		if b.Days == 0 {
+			return store.Audit{}, errors.New("passwords may be of any age here")
+		}
+		b.Since = time.Now().AddDate(0, 0, -days)
+		return store.Audit{At: time.Now(), Principal: "lab", Command: "policy.level", Object: policy.TermSetting}, tx.PutSetting(policy.TermSetting, b.String())
 	})
 	if err != nil {
 		return err

@@ -72,8 +72,11 @@ var credentials = regexp.MustCompile(`\{plain ([^}]+)\}`)
 // fill puts the SASL response of a user in the place of {plain USER}.
 func (p *play) fill(line string) string {
 	return credentials.ReplaceAllStringFunc(line, func(s string) string {
-		user := credentials.FindStringSubmatch(s)[1]
-		return base64.StdEncoding.EncodeToString([]byte(plain{user, p.lab.password(user)}.initial()))
+		user, password, own := strings.Cut(credentials.FindStringSubmatch(s)[1], " ")
+		if !own {
+			password = p.lab.password(user)
+		}
+		return base64.StdEncoding.EncodeToString([]byte(plain{user, password}.initial()))
 	})
 }
 

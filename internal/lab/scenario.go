@@ -75,6 +75,8 @@ var kinds = map[string]kind{
 	"held":     {false, (*play).quarantine},
 	"release":  {true, (*play).release},
 	"delete":   {true, (*play).remove},
+	"digest":   {true, (*play).digest},
+	"password": {true, (*play).changePassword},
 }
 
 // Parse reads a scenario. It is a txtar file: a comment, then sections that
@@ -94,6 +96,7 @@ var kinds = map[string]kind{
 //	                   what the scanner does
 //	alone              a server that no other scenario uses
 //	aged ana 31        the password of ana was set so many days ago
+//	term 15            its policy lets passwords be only so old since so many days ago
 //	restart            ends it and starts it again; not the lab's own
 //	do alias.add {"address": …}   a command, as the administrator gives it
 //	-- world --        what changes outside:
@@ -117,7 +120,8 @@ var kinds = map[string]kind{
 //	                   so many octets of text, as they are sent, {line N} for a line
 //	-- dialogue --     a connection of a raw peer, line by line:
 //	S: 220 * ESMTP*    a reply, its lines joined by blanks; * stands for anything
-//	C: EHLO x          a line to send, ended by CR LF
+//	C: EHLO x          a line to send, ended by CR LF; {plain ADDRESS} stands for
+//	                   the response of AUTH PLAIN, {plain ADDRESS PASSWORD} for another's
 //	C"EHLO x\n"        bytes to send, as a Go string
 //	C< NAME            a letter: CR LF, dots stuffed, CR LF . CR LF at its end
 //	TLS                the handshake
@@ -168,6 +172,14 @@ var kinds = map[string]kind{
 //	-- release ADDRESS -- the administrator has looked, and releases what is held
 //	                   for an address, as does posta quarantine release ID
 //	-- delete ADDRESS -- likewise, and deletes it
+//	-- digest ana --   digests are written, as by posta quarantine tell, and the page
+//	200 OK *{id}*      behind the link of the newest that ana has is as on these lines;
+//	do release         presses a button: the lines that follow are of the page then
+//	-- password ana -- ana sends the form of the page /account/password:
+//	old no             if it is not the right password
+//	new TEXT
+//	again TEXT         if it is not the same
+//	200 OK *changed*   the page that is read then
 func Parse(name, text string) (*Scenario, error) {
 	s := &Scenario{Name: name}
 	var comment strings.Builder

@@ -78,7 +78,7 @@ func TestInfoIsComplete(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, door := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http", "dns"} {
+	for _, door := range []string{"smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s", "http", "https", "dns"} {
 		at, _ := got[door].(string)
 		c, err := net.DialTimeout("tcp", at, 5*time.Second)
 		if err != nil {

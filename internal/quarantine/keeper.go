@@ -135,8 +135,9 @@ func (k *Keeper) runDue(ctx context.Context) error {
 // Work does a day's work now: digests, summaries, expiry. It may be repeated.
 func (k *Keeper) Work(ctx context.Context) error {
 	now := k.cfg.Now()
+	_, err := k.tell(ctx, now, k.cfg.Policy().DigestAfter())
 	return errors.Join(
-		k.tell(ctx, now),
+		err,
 		k.summarize(ctx, now),
 		k.expire(ctx, now),
 		k.cfg.Store.DropDigests(ctx, now.Add(-daily)),

@@ -364,6 +364,26 @@ func TestDigestText(t *testing.T) {
 	}
 }
 
+// Who asks for digests now gets them now, of what nobody was told of, once.
+func TestTellNow(t *testing.T) {
+	h := newHouse(t)
+	h.hold("ana@empresa.test", "uno", "dkim.missing", true)
+	h.hold("ana@empresa.test", "dos", "dkim.missing", true)
+	h.keep("en")
+	for i, want := range []int{2, 0} {
+		if n, err := h.kept.TellNow(t.Context()); n != want || err != nil {
+			t.Errorf("time %d: %d, %v, want %d", i, n, err, want)
+		}
+	}
+	if got := h.mailOf("ana"); len(got) != 1 || !strings.Contains(got[0], "Mail is held for you (2)") {
+		t.Errorf("ana reads %q", got)
+	}
+	h.hold("ana@empresa.test", "tres", "dkim.missing", true)
+	if n, err := h.kept.TellNow(t.Context()); n != 1 || err != nil {
+		t.Errorf("what came since: %d, %v", n, err)
+	}
+}
+
 // A digest is in the language of who reads it: his own, his domain's, or the node's.
 func TestDigestLanguage(t *testing.T) {
 	h := newHouse(t)

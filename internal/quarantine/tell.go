@@ -18,11 +18,19 @@ import (
 // heldPage is how much held mail is read at a time.
 const heldPage = 500
 
-// tell writes the digests of what has waited long enough and was not told of.
-func (k *Keeper) tell(ctx context.Context, now time.Time) error {
-	waits, err := k.list(ctx, store.HeldFilter{Untold: true, Before: now.Add(-k.cfg.Policy().DigestAfter())}, maxTold)
+// TellNow writes the digests of all that nobody was told of, however short it has
+// waited, and counts the messages that they tell of.
+func (k *Keeper) TellNow(ctx context.Context) (int, error) { return k.tell(ctx, k.cfg.Now(), 0) }
+
+// tell writes the digests of what has waited so long and was not told of.
+func (k *Keeper) tell(ctx context.Context, now time.Time, atLeast time.Duration) (n int, err error) {
+	f := store.HeldFilter{Untold: true}
+	if atLeast > 0 {
+		f.Before = now.Add(-atLeast)
+	}
+	waits, err := k.list(ctx, f, maxTold)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var errs []error
 	for _, g := range group(k.cfg.Directory.View(), waits) {
@@ -36,9 +44,10 @@ func (k *Keeper) tell(ctx context.Context, now time.Time) error {
 				errs = append(errs, err)
 				break
 			}
+			n += len(part)
 		}
 	}
-	return errors.Join(errs...)
+	return n, errors.Join(errs...)
 }
 
 // list reads all pages of a filter, up to a bound.
