@@ -147,6 +147,9 @@ func (s *server) smtpConfig(d mail.Door) smtpserver.Config {
 		Limits:  gate.Limits{Connections: lim.Connections, PerNetwork: lim.PerNetwork},
 		Trusted: s.trusted, ProxyFrom: s.proxies(), RequireTLS: true, Log: s.log,
 	}
+	if d == mail.MX {
+		c.GreetDelay = time.Duration(lim.GreetDelay)
+	}
 	return c
 }
 

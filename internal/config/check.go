@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"posta/internal/addr"
 	"posta/internal/dnsbl"
@@ -183,6 +184,9 @@ func (c *Config) checkLimits(bad func(key, format string, a ...any)) {
 		if n < 0 || n > 1_000_000 {
 			bad("limits."+key, "a number of recipients a minute is from 1 to 1,000,000, or 0 for no limit")
 		}
+	}
+	if d := c.Limits.GreetDelay; d < 0 || d > Duration(time.Minute) {
+		bad("limits.greet_delay", "at most 1m: a client waits five minutes for a greeting at most (RFC 5321 §4.5.3.2.1)")
 	}
 	if c.Limits.Recipients < 100 {
 		bad("limits.recipients", "RFC 5321 asks for at least 100")

@@ -154,6 +154,10 @@ type Limits struct {
 	NetworkRate   int `toml:"network_rate"`   // from one /24 or /64; default 300
 	SenderRate    int `toml:"sender_rate"`    // from one sender's address; default 300
 	RecipientRate int `toml:"recipient_rate"` // to one address of ours, from all of them; default 100
+	// GreetDelay is how long a stranger at the MX waits for the greeting, to see who
+	// speaks first (smtp.early-talker); who does is greeted at once. Up to 1 m; left out,
+	// only what has arrived by itself is seen.
+	GreetDelay Duration `toml:"greet_delay,omitempty"`
 }
 
 // Queue says how mail leaves.

@@ -24,7 +24,6 @@ var unplayed = map[finding.ID]string{
 	finding.ConnNetwork: "fifty connections at once: the tests of gate and smtpserver",
 	finding.ConnTotal:   "a thousand connections at once: the tests of gate and smtpserver",
 
-	finding.EarlyTalker:    "who is first, the greeting or the client, is the scheduler's choice here: TestEarlyTalker of smtpserver",
 	finding.QuarantineFull: "gigabytes of held mail: TestNoRoomToHold of intake",
 	finding.RateClient:     "thousands of messages of a network: TestLimits of intake",
 	finding.RateRcpt:       "thousands of messages to one of ours: TestLimits of intake",

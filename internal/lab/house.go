@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"posta/internal/app"
 	"posta/internal/certs"
@@ -49,10 +50,11 @@ type User struct {
 // setting is how our server differs from the lab's own: scenarios with the same one
 // share a server.
 type setting struct {
-	level    string // of policy
-	list     string // one more blocklist, "" for none
-	rate     int    // of recipients a minute that one sender may name; 0 is the default
-	scanners string // that it asks, "NAME KIND FALLBACK" parted by commas
+	level    string        // of policy
+	list     string        // one more blocklist, "" for none
+	rate     int           // of recipients a minute that one sender may name; 0 is the default
+	greet    time.Duration // limits.greet_delay
+	scanners string        // that it asks, "NAME KIND FALLBACK" parted by commas
 	// play is the one that has the server, and its scanners, to itself; "" shares it.
 	play string
 }
@@ -65,6 +67,9 @@ func (s setting) folder() string {
 	}
 	if s.rate != 0 {
 		name += "-" + strconv.Itoa(s.rate)
+	}
+	if s.greet != 0 {
+		name += "-" + s.greet.String()
 	}
 	if s.play != "" {
 		name += "-" + s.play
@@ -114,6 +119,7 @@ func (l *Lab) houseConfig(dir string, set setting, scans []scanner) *config.Conf
 	if set.rate != 0 {
 		c.Limits.SenderRate = set.rate
 	}
+	c.Limits.GreetDelay = config.Duration(set.greet)
 	for _, s := range scans {
 		c.Scanners = append(c.Scanners, s.Scanner)
 	}

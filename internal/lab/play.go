@@ -201,6 +201,8 @@ func (p *play) change(set *setting, key, value string) (err error) {
 		set.list = value
 	case "sender_rate":
 		set.rate, err = strconv.Atoi(value)
+	case "greet_delay":
+		set.greet, err = time.ParseDuration(value)
 	case "alone":
 		set.play = p.s.Name + "-" + p.id
 	case "scanner":

@@ -90,6 +90,7 @@ var kinds = map[string]kind{
 //	level strict       of policy (scenarios with the same settings share a server)
 //	list dead.lab.test one more blocklist
 //	sender_rate 1      limits.sender_rate
+//	greet_delay 30s    limits.greet_delay: who speaks first cannot be in doubt then
 //	scanner NAME milter defer
 //	                   a scanner that it asks, and has to itself: milter, rspamd or
 //	                   clamav; defer or pass while that fails. Package scantest says

@@ -95,7 +95,11 @@ func (c *conn) budget() *Budget {
 
 // greet opens the session and speaks first.
 func (c *conn) greet() bool {
-	early := !c.srv.cfg.ImplicitTLS && c.line.Early(c.srv.cfg.GreetDelay)
+	wait := c.srv.cfg.GreetDelay
+	if c.gate.Trusted {
+		wait = 0
+	}
+	early := !c.srv.cfg.ImplicitTLS && c.line.Early(wait)
 	session, reply := c.srv.backend.Open(c.ctx, &c.client)
 	if reply != nil {
 		c.end(*reply, Refused)

@@ -29,8 +29,9 @@ type Config struct {
 	ImplicitTLS bool // TLS from the first octet (port 465); TLS must not be nil
 	RequireTLS  bool // offer REQUIRETLS (RFC 8689)
 
-	// GreetDelay is how long to listen for early talkers before the greeting.
-	// Zero: only what has arrived by then is seen.
+	// GreetDelay is how long to listen for early talkers before the greeting, whom it
+	// concerns: not those whom Trusted names. Zero: only what has arrived by then is
+	// seen.
 	GreetDelay time.Duration
 
 	// ProxyFrom are the networks whose connections begin with a PROXY header,
