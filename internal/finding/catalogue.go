@@ -281,6 +281,8 @@ var catalogue = [...]Check{
 	{Header8Bit, 75, Medium, "RFC 5322 §2.2", "CH-MSG-01"},
 	{HeaderLine, 76, Medium, "RFC 5322 §2.1.1", "CH-MSG-01"},
 	{HeaderSyntax, 26, Low, "RFC 5322 §2.2", "CH-MSG-01"},
+	// High, since only what calls itself bulk mail is asked: List-Id, List-Unsubscribe, or
+	// Precedence bulk, list or junk. On a single letter the check is not applicable.
 	{ListUnsubscribe, 78, High, "RFC 8058 §3.1", "CH-MSG-02"},
 	{DNSBLListed, 27, High, "RFC 5782 §2.1", "CH-REP-01 S90"},
 	{DNSBLHELO, 70, High, "RFC 5782 §3", "CH-REP-01 S90"},
