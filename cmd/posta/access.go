@@ -159,6 +159,9 @@ func (c *cli) accessImport() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if n, what := unasked(m); n > 0 {
+			return &command.Error{Kind: errUsage, Key: "error.access.file", Args: []any{args[0], n, what}}
+		}
 		do, done := c.conversation(cmd.Context())
 		defer done()
 		im := importing{do: do, note: note, until: until}
@@ -175,6 +178,21 @@ func (c *cli) accessImport() *cobra.Command {
 	c.entryFlags(cmd, &note, &expires)
 	return cmd
 }
+
+// unasked counts the entries that would have no effect, and tells of some.
+func unasked(m *access.Map) (n int, what string) {
+	var lines []string
+	for k, v := range m.All() {
+		if err := access.Unasked(k, v); err != nil {
+			lines = append(lines, fmt.Sprintf("%s: %v", k, err))
+		}
+	}
+	slices.Sort(lines)
+	return len(lines), strings.Join(lines[:min(len(lines), maxUnasked)], "\n")
+}
+
+// maxUnasked is of how many of them an import tells.
+const maxUnasked = 20
 
 // importing sends the difference between a file and the map, in transactions of
 // bounded size. Broken off, it may be repeated: what is the same is not sent.

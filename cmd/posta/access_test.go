@@ -31,6 +31,8 @@ func TestAccessImport(t *testing.T) {
 	write("# bad ones\nFrom:a.example REJECT\nForm:b.example REJECT\nTo:c@c.example NO\nFrom:a.example OK\n192.168.256 REJECT\n")
 	run("import", file)
 	run("export")
+	write("From:a.example\tREJECT\nTLS_Srv:mx.example ENCR:128\nCERTISSUER:/C=US RELAY\n")
+	run("import", file)
 	write("From:a.example\tREJECT\nConnect:192.0.2\t550 Not from there\nTo:friend.example\tRELAY\n")
 	run("import", file, "--note", "from the old server")
 	run("import", file, "--note", "from the old server")
@@ -46,6 +48,11 @@ line 5: From:a.example: the key stands in line 2 already (REJECT), which holds: 
 line 6: 192.168.256: "256" is no octet of an address
 
 $ posta access export
+
+$ posta access import access
+! FILE has 2 problems, and nothing was changed:
+CERTISSUER:/c=us: our doors ask clients for no certificate, so nobody can relay by one: give the client a login, or its network an entry Connect: RELAY
+TLS_Srv:mx.example: the way out does not ask this map: set queue.smart_host_tls in posta.toml for the smart host; other servers are spoken to with TLS where they offer it
 
 $ posta access import access --note from the old server
 3 added, 0 changed, 0 removed; 0 were so already.

@@ -58,5 +58,7 @@
 // .example.org are always understood, and both the older To: SPAMFRIEND and the
 // newer Spam: FRIEND. A line that could never match, or whose codes contradict each
 // other, is an error with its mend. ClientRate:, ClientConn:, GreetPause:,
-// Srv_Features:, Try_TLS:, TLS_Rcpt:, AuthInfo: and Compat: are not kept here.
+// Srv_Features:, Try_TLS:, TLS_Rcpt:, AuthInfo: and Compat: are not kept here. CERTISSUER:,
+// CERTSUBJECT: and requirements of TLS_Srv: and TLS_Clt: are read, and refused when they are
+// put into the map, since nobody asks them (Unasked).
 package access

@@ -173,6 +173,9 @@ func (h *House) entryOf(p Principal, a AccessEntry) (store.AccessEntry, error) {
 	if err == nil {
 		err = access.CheckEntry(k, v)
 	}
+	if err == nil {
+		err = access.Unasked(k, v)
+	}
 	if err != nil {
 		return store.AccessEntry{}, fail(ErrUsage, "error.access.value", a.Key, err)
 	}
