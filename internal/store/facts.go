@@ -18,11 +18,13 @@ const (
 	Destination                       // how a domain took our mail on one day
 	ListState                         // how one of our addresses or domains stands in a DNS list
 	ListChange                        // that this changed
+	SourceName                        // the reverse DNS name of an address that sent in our name
+	SentMail                          // how much we sent on one day, by domains
 )
 
 // FactKinds lists the kinds.
 func FactKinds() []FactKind {
-	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination, ListState, ListChange}
+	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination, ListState, ListChange, SourceName, SentMail}
 }
 
 // Bounds of one fact, in octets.

@@ -56,6 +56,7 @@ type Store interface {
 	Blobs
 	Traces
 	Facts
+	Reports
 
 	// Ping asks whether a write would be possible now (/readyz).
 	Ping(ctx context.Context) error

@@ -60,6 +60,9 @@ func Run(t *testing.T, open Open) {
 		{"TracesMerged", testTracesMerged},
 		{"Facts", testFacts},
 		{"FactsConcurrent", testFactsConcurrent},
+		{"Reports", testReports},
+		{"ReportsConcurrent", testReportsConcurrent},
+		{"ReportStates", testReportStates},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
