@@ -179,15 +179,27 @@ func (v *View) lookup(a addr.Address) (e *store.Address, catchAll bool) {
 // (RFC 2142 §5; S21).
 func roleOf(local string) bool {
 	switch local {
-	case "postmaster", "abuse", "hostmaster":
+	case "postmaster", "abuse", "hostmaster", DMARCReports, TLSReports:
 		return true
 	}
 	return false
 }
 
 // IsPostmaster reports whether an address takes mail even from clients that are
-// refused elsewhere: postmaster@ and abuse@ (RFC 5321 §4.5.1, RFC 2142 §2).
+// refused elsewhere: postmaster@ and abuse@ (RFC 5321 §4.5.1, RFC 2142 §2), and those of
+// reports.
 func IsPostmaster(a addr.Address) bool {
 	l := a.Local.Fold()
-	return l == "postmaster" || l == "abuse"
+	return l == "postmaster" || l == "abuse" || l == DMARCReports || l == TLSReports
 }
+
+// Local parts that every domain of ours has of itself, for reports of others about our
+// mail (RFC 9990, RFC 8460). What comes there and is no report goes where postmaster@ leads.
+const (
+	DMARCReports = "dmarc-reports"
+	TLSReports   = "tls-reports"
+)
+
+// TakesReports reports whether what comes to an address is looked at for being a report.
+// Those to postmaster@ come by records that were published before there were others.
+func TakesReports(a addr.Address) bool { return IsPostmaster(a) }

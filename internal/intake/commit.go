@@ -229,6 +229,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 	if onlyDropped(effects) {
 		a.Blob = store.NewBlob{} // what is thrown away is not written first
 	}
+	effects, aside := k.reported(f, filed, effects)
 	for _, ef := range effects {
 		switch ef.Kind {
 		case mail.Append:
@@ -242,6 +243,9 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 			a.Holds = append(a.Holds, k.hold(ef, f, p, verdicts[ef.Recipient], &rec.Findings))
 		}
 		rec.To[ef.Recipient].AddEffect(func() string { return in.effectText(k.tx, ef) })
+	}
+	if err := k.lookLater(a, f, filed, p, aside, rec); err != nil {
+		return nil, err
 	}
 	rec.Stage, rec.Reply, rec.Replied = trace.Accepted, done.String(), in.cfg.Now()
 	t := rec.Encode()

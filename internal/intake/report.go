@@ -1,0 +1,69 @@
+package intake
+
+import (
+	"posta/internal/blob"
+	"posta/internal/directory"
+	"posta/internal/feedback"
+	"posta/internal/finding"
+	"posta/internal/mail"
+	"posta/internal/store"
+	"posta/internal/trace"
+)
+
+// Reports of others about our mail (DMARC, TLS, complaints) that come to the addresses
+// for them, or to postmaster@ and abuse@, are never shown as mail: what looks like one
+// becomes a job of the accept instead of being delivered, durable before the client reads
+// 250. Whoever does the job (package report) keeps the report, or delivers the message
+// after all.
+
+// reported parts the effects of recipients that take reports from the others, if the
+// message looks like one.
+func (k *sink) reported(f *facts, filed *mail.Envelope, effects []mail.Effect) (rest, aside []mail.Effect) {
+	taken := false
+	for i := range filed.Recipients {
+		taken = taken || directory.TakesReports(filed.Recipients[i].Address)
+	}
+	if !taken || !feedback.Looks(f.tree) {
+		return effects, nil
+	}
+	rest = effects[:0]
+	for _, ef := range effects {
+		to := filed.Recipients[ef.Recipient].Address
+		if (ef.Kind == mail.Append || ef.Kind == mail.Enqueue) && directory.TakesReports(to) && k.tx.view.Local(to.Domain) {
+			aside = append(aside, ef)
+		} else {
+			rest = append(rest, ef)
+		}
+	}
+	return rest, aside
+}
+
+// lookLater puts the job into an accept that looks at the message, with the effects that
+// it has if it is no report.
+func (k *sink) lookLater(a *store.Accept, f *facts, filed *mail.Envelope, p *prefixes, aside []mail.Effect, rec *trace.Record) error {
+	if len(aside) == 0 {
+		return nil
+	}
+	els := &store.Accept{ID: a.ID}
+	for _, ef := range aside {
+		if ef.Kind == mail.Append {
+			els.Deliveries = append(els.Deliveries, delivery(p.stored, ef))
+		} else {
+			out := k.enqueue(els, f, p, k.sealOf(f, filed, &ef))
+			out.Recipients = append(out.Recipients, store.QueueTo{
+				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
+			})
+		}
+		rec.To[ef.Recipient].AddEffect(func() string { return "report" })
+	}
+	r := store.ReportJob{
+		Accept: a.ID, Blob: a.Blob.ID, Size: a.Blob.Size, Sender: f.author, Proved: rec.Findings.Outcome(finding.DMARCFail) == finding.Pass,
+		Deliveries: els.Deliveries, Enqueues: els.Enqueues,
+	}
+	j, err := r.Job()
+	if r.Blob == (blob.ID{}) || err != nil {
+		return err
+	}
+	a.Jobs = append(a.Jobs, j)
+	return nil
+}
