@@ -22,6 +22,7 @@ import (
 	"posta/internal/config"
 	"posta/internal/destination"
 	"posta/internal/durable"
+	"posta/internal/feedback"
 	"posta/internal/finding"
 	"posta/internal/intake"
 	"posta/internal/mailbox"
@@ -108,6 +109,7 @@ type server struct {
 	watch        watch
 	remind       *remind.Reminder
 	destinations *destination.Recorder // how others take our mail
+	sent         *feedback.SentLog     // how much goes to whom
 	relay        *relay.Relay
 	reg          *prometheus.Registry
 	trust        []netip.Prefix
@@ -147,6 +149,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	}
 	s.house = s.state.House()
 	s.house.Self = s.self
+	s.house.OwnIPs, s.house.Published = s.ownIPs, s.publishedDMARC
 	defer func() {
 		if s.relay != nil {
 			s.relay.Close()
@@ -222,6 +225,7 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 	s.overdue = &overdue{s: s, told: map[mailbox.AccountID]time.Time{}}
 	s.remind = s.newReminder()
 	s.destinations = destination.NewRecorder(s.state.Store, s.log)
+	s.sent = feedback.NewSentLog(s.state.Store, s.log)
 	runner, err := s.newScanners(cfg)
 	if err != nil {
 		return err
@@ -317,6 +321,9 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { // until the last attempt is noted
 		return s.destinations.Run(serving)
 	})
+	g.Go(func() error { return s.sent.Run(serving) })
+	g.Go(func() error { return s.newCollector().Run(ctx) })
+	g.Go(func() error { return s.newReportWatch().Run(ctx) })
 	g.Go(func() error { return s.queue.Run(ctx) })
 	g.Go(func() error {
 		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)

@@ -15,6 +15,7 @@ func (s *server) observe(e *store.QueueEntry, o *relay.Outcome, state store.Queu
 	switch state {
 	case store.Done:
 		a.Outcome = destination.Delivered
+		s.noteSent(e, o)
 	case store.Failed:
 		a.Outcome = destination.Refused
 	}

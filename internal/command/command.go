@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -87,6 +88,11 @@ type House struct {
 	DNS        DNS     // the records of our domains; nil: nothing knows them
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
+	// OwnIPs are the addresses that we send from; nil: not known.
+	OwnIPs func() []netip.Addr
+	// Published looks up the DMARC record of a domain, "" for none; nil where nothing is
+	// looked up. It blocks for DNS.
+	Published func(ctx context.Context, domain string) (string, error)
 }
 
 func (h *House) now() time.Time {
@@ -124,7 +130,7 @@ func bounded(c Command, most int64) Command {
 // table has every command; it is in commands*.go by subject.
 var table = slices.Concat(
 	domainCommands, accountCommands, ownCommands, languageCommands, aliasCommands, accessCommands, keyCommands,
-	queueCommands, destinationCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands,
+	queueCommands, destinationCommands, reportCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
 	dnsCommands, acceptedCommands,
 )
