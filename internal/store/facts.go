@@ -10,21 +10,26 @@ type FactKind uint8
 
 // The kinds.
 const (
-	GreyTriplet   FactKind = 1 + iota // a stranger who was asked to come again
-	GreyPassed                        // one who came again
-	Reputation                        // counts of a sender domain and network
-	Correspondent                     // somebody our user wrote to
-	Allowance                         // what an account of ours sent in the last day
-	Destination                       // how a domain took our mail on one day
-	ListState                         // how one of our addresses or domains stands in a DNS list
-	ListChange                        // that this changed
-	SourceName                        // the reverse DNS name of an address that sent in our name
-	SentMail                          // how much we sent on one day, by domains
+	GreyTriplet     FactKind = 1 + iota // a stranger who was asked to come again
+	GreyPassed                          // one who came again
+	Reputation                          // counts of a sender domain and network
+	Correspondent                       // somebody our user wrote to
+	Allowance                           // what an account of ours sent in the last day
+	Destination                         // how a domain took our mail on one day
+	ListState                           // how one of our addresses or domains stands in a DNS list
+	ListChange                          // that this changed
+	SourceName                          // the reverse DNS name of an address that sent in our name
+	SentMail                            // how much we sent on one day, by domains
+	TransportPolicy                     // an MTA-STS policy that was fetched
+	TLSResult                           // how sessions with one domain were protected on one day
+	DMARCResult                         // what DMARC said of one domain's mail on one day
+	ReportTo                            // whom reports are not sent to, and which were
 )
 
 // FactKinds lists the kinds.
 func FactKinds() []FactKind {
-	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination, ListState, ListChange, SourceName, SentMail}
+	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination, ListState, ListChange, SourceName, SentMail,
+		TransportPolicy, TLSResult, DMARCResult, ReportTo}
 }
 
 // Bounds of one fact, in octets.
