@@ -131,7 +131,7 @@ func sendable(address string) bool {
 func (a *attempt) try(ctx context.Context, t target) (answered bool) {
 	rule, err := a.rule(ctx, t.host)
 	if err != nil {
-		a.tentative(t.ours(451, "4.7.5", "The TLS policy cannot be found out: "+plain(err)))
+		a.policyFailed(t, err)
 		return true
 	}
 	if c := a.r.pool.take(keyOf(t, rule)); c != nil {

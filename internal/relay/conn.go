@@ -32,11 +32,12 @@ type conn struct {
 	ext      smtp.Extensions
 	tls      string // description, "" is cleartext
 	note     string // why it is cleartext though TLS was offered
-	verified bool   // by certificate, at level verify
-	messages int    // transactions that reached their dot
-	dirty    bool   // a transaction was begun and not ended: RSET before the next
-	reused   bool   // came out of the pool, and nothing was answered since
-	replies  int    // in this session
+	seen     weakness
+	verified bool // by certificate, at level verify
+	messages int  // transactions that reached their dot
+	dirty    bool // a transaction was begun and not ended: RSET before the next
+	reused   bool // came out of the pool, and nothing was answered since
+	replies  int  // in this session
 	release  func() bool
 }
 
@@ -50,6 +51,7 @@ type target struct {
 func (a *attempt) dial(ctx context.Context, t target, rule Rule) (*conn, *failure) {
 	key := keyOf(t, rule)
 	c, out := a.begin(ctx, t, rule)
+	a.observe(t, rule, c, out)
 	if out != nil && out.tlsBroken && rule.Level == route.May {
 		// RFC 7435 §3: better in clear than not at all, where nothing else was
 		// asked for. STARTTLS cannot be undone, so a new connection is needed.
@@ -70,6 +72,7 @@ type failure struct {
 	Outcome
 	tlsBroken bool // TLS was tried and failed
 	busy      bool // not tried: the address has all the connections it may have
+	seen      weakness
 }
 
 func (a *attempt) begin(ctx context.Context, t target, rule Rule) (*conn, *failure) {
@@ -176,6 +179,7 @@ func (c *conn) secure(ctx context.Context, rule Rule) *failure {
 	}
 	must := rule.Level >= route.Encrypt
 	if !c.ext.StartTLS {
+		c.seen = weakness{NoSTARTTLS, "STARTTLS is not offered"}
 		if must {
 			return c.fail(451, "4.7.4", "Encryption is required here ("+cmp.Or(rule.Source, "policy")+") and the host does not offer STARTTLS")
 		}
@@ -186,8 +190,10 @@ func (c *conn) secure(ctx context.Context, rule Rule) *failure {
 	case err != nil:
 		return c.broken(c.lost(err, "after STARTTLS"))
 	case r.Code != 220 && must:
+		c.seen = weakness{NoSTARTTLS, r.String()}
 		return c.fail(451, "4.7.4", "Encryption is required here and STARTTLS is refused: "+bounded(r.String()))
 	case r.Code != 220:
+		c.seen = weakness{NoSTARTTLS, r.String()}
 		if r.Closes() {
 			return c.broken(c.refused(r))
 		}
@@ -213,6 +219,7 @@ func (c *conn) handshake(ctx context.Context, rule Rule) *failure {
 	hctx, cancel := context.WithTimeout(ctx, c.r.cfg.Timeouts.TLS)
 	defer cancel()
 	if err := t.HandshakeContext(hctx); err != nil {
+		c.seen = weaknessOf(err)
 		return c.broken(c.fail(451, "4.7.5", "TLS could not be established: "+plain(err)))
 	}
 	if n, err := c.line.Upgrade(t); err != nil || n > 0 {
@@ -220,6 +227,7 @@ func (c *conn) handshake(ctx context.Context, rule Rule) *failure {
 	}
 	c.tls = c.r.describe(t.ConnectionState(), c.host, rule)
 	c.verified = rule.Level == route.Verify
+	c.seen = c.r.tested(t.ConnectionState(), c.host, rule)
 	return nil
 }
 

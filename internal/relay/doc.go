@@ -24,6 +24,11 @@
 // behind the reply to STARTTLS ends the connection. REQUIRETLS (RFC 8689) is
 // honoured: verified TLS and a host that offers it, or 5.7.30.
 //
+// [DANE] and [STS] are what others publish about their hosts (RFC 7672, 8461), asked in
+// this order ([InOrder]). A host that fails what is published is not used (4.7.5), and the
+// message waits for one that does not. How each connection was protected is told to
+// [Config].Sessions, in the words of TLS reports (RFC 8460).
+//
 // # Conversion
 //
 // To a host without 8BITMIME, text and other leaf parts with octets over 127 are

@@ -44,7 +44,7 @@ func (c *conn) target() target { return target{c.host, c.addr} }
 func (c *conn) fail(code int, enhanced, text string) *failure {
 	o := c.target().ours(code, enhanced, text)
 	o.TLS = c.tls
-	return &failure{Outcome: o}
+	return &failure{Outcome: o, seen: c.seen}
 }
 
 // lost is the failure of a connection that broke.

@@ -13,12 +13,32 @@ import (
 	"posta/internal/route"
 )
 
-// Policy says how a connection is to be protected. It may block for look-ups.
-// An error puts the host off: a policy that cannot be found out is no policy to
-// be ignored.
+// Policy says how a connection is to be protected. domain is the one that the mail is
+// for, "" where the administrator chose the host: then what the domain publishes about its
+// own hosts says nothing. It may block for look-ups. An error puts the host off: a policy
+// that cannot be found out is no policy to be ignored. A *PolicyError has its own words.
 type Policy interface {
 	TLS(ctx context.Context, domain string, h route.Host) (Rule, error)
 }
+
+// PolicyError says that a host must not be used.
+type PolicyError struct {
+	Text    string // for the sender: "The MTA-STS policy of example.net does not list this host"
+	Applied Applied
+	Result  Result // for TLS reports
+	Err     error  // the cause, or nil
+}
+
+// Error is the text with its cause.
+func (e *PolicyError) Error() string {
+	if e.Err == nil {
+		return e.Text
+	}
+	return e.Text + ": " + plain(e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *PolicyError) Unwrap() error { return e.Err }
 
 // Rule is one host's protection.
 type Rule struct {
@@ -32,6 +52,13 @@ type Rule struct {
 	// Source is where the rule comes from, for the trace: "dane", "mta-sts",
 	// "route"; "" is the default.
 	Source string
+	// ServerName is what the host is told (SNI); "" is its name.
+	ServerName string
+	// For tells rules of one Source apart whose connections are not alike: what Verify let
+	// pass for one is not used for another.
+	For string
+	// Applied is what is published, for TLS reports.
+	Applied Applied
 }
 
 // InOrder asks policies in turn, and the first that knows of a host (a level other
@@ -42,12 +69,17 @@ type InOrder []Policy
 
 // TLS gives the first rule.
 func (l InOrder) TLS(ctx context.Context, domain string, h route.Host) (Rule, error) {
+	var seen Applied
 	for _, p := range l {
-		if rule, err := p.TLS(ctx, domain, h); err != nil || rule.Level != route.Unset {
+		rule, err := p.TLS(ctx, domain, h)
+		if err != nil || rule.Level != route.Unset {
 			return rule, err
 		}
+		if rule.Applied.Type != "" {
+			seen = rule.Applied
+		}
 	}
-	return Rule{Level: route.May}, nil
+	return Rule{Level: route.May, Applied: seen}, nil
 }
 
 // rule is the policy for a host of a route, with what the route and the message
@@ -56,7 +88,7 @@ func (a *attempt) rule(ctx context.Context, h route.Host) (Rule, error) {
 	rule := Rule{Level: h.TLS, Source: "route"}
 	if h.TLS == route.Unset {
 		var err error
-		if rule, err = a.r.cfg.Policy.TLS(ctx, a.rt.Domain, h); err != nil {
+		if rule, err = a.r.cfg.Policy.TLS(ctx, a.policyDomain(), h); err != nil {
 			return rule, err
 		}
 		if rule.Level == route.Unset {
@@ -72,10 +104,19 @@ func (a *attempt) rule(ctx context.Context, h route.Host) (Rule, error) {
 	return rule, nil
 }
 
+// policyDomain is the domain whose policy holds; "": the administrator chose the host, or
+// there is no domain, but an address.
+func (a *attempt) policyDomain() string {
+	if a.rt.Fixed || strings.HasPrefix(a.rt.Domain, "[") {
+		return ""
+	}
+	return a.rt.Domain
+}
+
 // tlsConfig is the configuration for one connection.
 func (r *Relay) tlsConfig(h route.Host, rule Rule) *tls.Config {
 	c := r.tls.Clone()
-	c.ServerName = strings.Trim(h.Name, "[]")
+	c.ServerName = cmp.Or(rule.ServerName, strings.Trim(h.Name, "[]"))
 	// Posta judges by itself, since most certificates need only be noted.
 	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(cs tls.ConnectionState) error {

@@ -16,12 +16,13 @@ type poolKey struct {
 	host   string
 	level  route.TLS
 	source string
+	rule   string // Rule.For
 	roots  *x509.CertPool
 	login  route.Login
 }
 
 func keyOf(t target, rule Rule) poolKey {
-	k := poolKey{addr: t.addr, host: t.host.Name, level: rule.Level, source: rule.Source, roots: t.host.Roots}
+	k := poolKey{addr: t.addr, host: t.host.Name, level: rule.Level, source: rule.Source, rule: rule.For, roots: t.host.Roots}
 	if t.host.Login != nil {
 		k.login = *t.host.Login
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	Dial     Dialer        // nil: the network, from the Local addresses
 	Local    []netip.Addr  // source address for each family; none: the system's choice
 	Policy   Policy        // nil: opportunistic; see InOrder
+	Sessions func(Session) // is told how each connection to a domain's own hosts was protected; must not block; nil: nobody
 	TLS      *tls.Config   // roots, client certificate; nil is the system's roots
 	PerHost  int           // connections to one address at the same time; 0 means 20
 	MaxIdle  int           // idle connections kept; 0 means 128, negative none
