@@ -12,7 +12,7 @@ import (
 )
 
 func (c *cli) explainCommand() *cobra.Command {
-	return c.group("explain", "explain", c.explainRcpt(), c.explainSender(), c.explainMessage())
+	return c.group("explain", "explain", c.explainRcpt(), c.explainSender(), c.explainMessage(), c.explainRoute())
 }
 
 // clientFlags tell who the client would be.

@@ -26,12 +26,14 @@ import (
 	"posta/internal/finding"
 	"posta/internal/intake"
 	"posta/internal/mailbox"
+	"posta/internal/mtasts"
 	"posta/internal/outbox"
 	"posta/internal/quarantine"
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/remind"
 	"posta/internal/resolver"
+	"posta/internal/route"
 	"posta/internal/scan"
 	"posta/internal/store"
 	"posta/internal/train"
@@ -111,6 +113,9 @@ type server struct {
 	destinations *destination.Recorder // how others take our mail
 	sent         *feedback.SentLog     // how much goes to whom
 	relay        *relay.Relay
+	router       *route.Router
+	published    relay.Policy  // how a way out must be protected
+	sts          *mtasts.Cache // policies of others
 	reg          *prometheus.Registry
 	trust        []netip.Prefix
 	bound        []bound
@@ -189,9 +194,10 @@ func (s *server) join(ctx context.Context) (err error) {
 	if err := s.recoverUnconfirmed(ctx); err != nil {
 		return err
 	}
-	if s.queue, err = s.newQueue(); err != nil {
+	if err := s.joinPublished(); err != nil {
 		return err
 	}
+	s.queue = s.newQueue()
 	s.keeper = s.newKeeper()
 	s.house.Digests = s.keeper
 	s.train = s.newTrainer()
@@ -328,6 +334,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error {
 		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)
 	})
+	g.Go(func() error { return s.sts.Run(ctx) })
 	g.Go(func() error { return s.keeper.Run(ctx) })
 	g.Go(func() error { return s.newListWatch().Run(ctx) })
 	g.Go(func() error { return s.newDaily().Run(ctx) })

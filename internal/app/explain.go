@@ -20,3 +20,18 @@ func explainer(cfg *config.Config, st *State) func(context.Context, command.Ques
 		return s.in.Explain(ctx, q)
 	}
 }
+
+// routeExplainer tells where mail would go, on a folder where no server runs.
+func routeExplainer(cfg *config.Config, st *State) func(context.Context, string) (*command.RoutePlan, error) {
+	return func(ctx context.Context, domain string) (*command.RoutePlan, error) {
+		s := &server{cfg: cfg, opt: Options{Now: time.Now}, log: slog.New(slog.DiscardHandler), state: st, house: st.House()}
+		var err error
+		if s.dns, err = s.newResolver(); err != nil {
+			return nil, err
+		}
+		if err := s.joinPublished(); err != nil {
+			return nil, err
+		}
+		return s.explainRoute(ctx, domain)
+	}
+}

@@ -209,6 +209,7 @@ func OpenHouse(ctx context.Context, cfg *config.Config) (*command.House, func(),
 	}
 	h := s.House()
 	h.Explain = explainer(cfg, s)
+	h.ExplainRoute = routeExplainer(cfg, s)
 	records, end, err := idleRecords(cfg)
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())

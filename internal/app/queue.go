@@ -3,10 +3,8 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"posta/internal/addr"
@@ -22,29 +20,19 @@ import (
 
 // newQueue joins the queue with what it needs: routes, the relay, keys, and
 // intake for the notices that it writes.
-func (s *server) newQueue() (*queue.Queue, error) {
-	rc := route.Config{
-		Own: []string{strings.ToLower(s.cfg.Hostname)}, OwnAddrs: s.ownIPs(),
-		// With a dialer of one's own, where addresses lead is the dialer's matter.
-		Loopback: s.opt.Dial != nil,
-	}
-	var err error
-	if rc.Default, err = smartHost(&s.cfg.Queue); err != nil {
-		return nil, err
-	}
-	router := route.New(rc, s.dns)
+func (s *server) newQueue() *queue.Queue {
 	s.relay = relay.New(relay.Config{
-		Hostname: s.cfg.Hostname, Dial: relay.Dialer(s.opt.Dial), TLS: &tls.Config{RootCAs: s.opt.Roots, MinVersion: tls.VersionTLS12},
+		Hostname: s.cfg.Hostname, Dial: relay.Dialer(s.opt.Dial), TLS: s.tlsConfig(), Policy: s.published,
 		PerHost: s.cfg.Queue.PerHost, Down: time.Duration(s.cfg.Queue.HostDown),
 	})
 	return queue.New(queue.Config{
-		Store: s.state.Store, Blobs: s.state.Blobs, Router: router, Relay: s.relay, Depositor: notices{s},
+		Store: s.state.Store, Blobs: s.state.Blobs, Router: s.router, Relay: s.relay, Depositor: notices{s},
 		Keys:    func(domain string) []store.DKIMKey { return s.state.Directory.View().Keys(domain) },
 		Observe: s.observe,
 		Node:    nodeName(), Hostname: s.cfg.Hostname, LanguageOf: s.noticeLanguage,
 		Total: s.cfg.Queue.Total, PerDomain: s.cfg.Queue.PerDomain,
 		Retry: durations(s.cfg.Queue.Retry), Delay: time.Duration(s.cfg.Queue.DelayWarning), Now: s.opt.Now, Log: s.log,
-	}), nil
+	})
 }
 
 // noticeLanguage is which language comes first in a notice: that of the sender's account

@@ -81,6 +81,9 @@ type House struct {
 	Rescue    Rescue           // nil where the state cannot be checked or copied whole
 	// Explain shows the way of a message without any effect; nil where nothing judges.
 	Explain func(context.Context, Question) (*Explanation, error)
+	// ExplainRoute tells where mail for a domain would go, by its normal form or an address
+	// literal; nil where nothing sends.
+	ExplainRoute func(context.Context, string) (*RoutePlan, error)
 	// Quarantine releases held mail; nil where it cannot be filed.
 	Quarantine Quarantine
 	Digests    Digests // nil where no server runs
@@ -130,7 +133,7 @@ func bounded(c Command, most int64) Command {
 // table has every command; it is in commands*.go by subject.
 var table = slices.Concat(
 	domainCommands, accountCommands, ownCommands, languageCommands, aliasCommands, accessCommands, keyCommands,
-	queueCommands, destinationCommands, reportCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands,
+	queueCommands, destinationCommands, reportCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands, routeCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
 	dnsCommands, acceptedCommands,
 )
