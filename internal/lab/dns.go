@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,6 +21,24 @@ var worldZone string
 
 // broken is a domain whose name servers do not work: the resolver says SERVFAIL.
 const broken = "rota.test."
+
+// signed are domains that the resolver says are signed and valid (AD); the lab has no
+// DNSSEC of its own.
+var signed = []string{"dane.test.", "daneroto.test."}
+
+// vouched says whether an answer is about signed names alone.
+func vouched(name string, answer []dns.RR) bool {
+	names := []string{name}
+	for _, rr := range answer {
+		names = append(names, rr.Header().Name)
+	}
+	for _, n := range names {
+		if !slices.ContainsFunc(signed, func(s string) bool { return dns.IsSubDomain(s, dns.CanonicalName(n)) }) {
+			return false
+		}
+	}
+	return true
+}
 
 // maxAliases is how many CNAMEs an answer follows.
 const maxAliases = 8
@@ -139,7 +158,7 @@ func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		m.Rcode = dns.RcodeServerFailure
 	default:
 		answer, exists := n.find(q.Question[0].Name, q.Question[0].Qtype)
-		m.Answer = answer
+		m.Answer, m.AuthenticatedData = answer, vouched(q.Question[0].Name, answer)
 		if !exists {
 			m.Rcode = dns.RcodeNameError
 		}

@@ -121,6 +121,9 @@ func (l *Lab) open() (err error) {
 	if l.outside, err = startOutside(l.ctx, l.group, l.ca.Issue); err != nil {
 		return err
 	}
+	if err := l.publishPolicies(); err != nil {
+		return err
+	}
 	if l.house, err = l.startHouse(filepath.Join(l.dir, "data"), setting{level: "lenient"}, true); err != nil {
 		return err
 	}

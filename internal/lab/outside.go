@@ -41,6 +41,10 @@ const (
 	greylisting
 	// absent does not answer until a scenario says that it is up.
 	absent
+	// misnamed takes mail as the well-kept do, with a certificate of another name.
+	misnamed
+	// selfSigned has a certificate that nobody vouches for.
+	selfSigned
 )
 
 // hosts lists the servers of the outside world.
@@ -51,6 +55,11 @@ func hosts() []host {
 		{"muerto.dosmx.test", netip.MustParseAddr("192.0.2.50"), absent},
 		{"mail.dosmx.test", netip.MustParseAddr("192.0.2.51"), wellKept},
 		{"mail.caida.test", netip.MustParseAddr("192.0.2.40"), absent},
+		{"roto.sts.test", netip.MustParseAddr("192.0.2.60"), misnamed},
+		{"mail.sts.test", netip.MustParseAddr("192.0.2.61"), wellKept},
+		{"mail.stsroto.test", netip.MustParseAddr("192.0.2.62"), misnamed},
+		{"mail.dane.test", netip.MustParseAddr("192.0.2.70"), selfSigned},
+		{"mail.daneroto.test", netip.MustParseAddr("192.0.2.71"), selfSigned},
 	}
 }
 
@@ -69,13 +78,15 @@ const (
 
 // outside is the servers of the world and the way to them.
 type outside struct {
-	servers map[netip.Addr]*server
+	servers  map[netip.Addr]*server
+	policies string // where the policy host really listens
 }
 
 // server is one of them. It implements gosmtp.Backend.
 type server struct {
 	host
 	socket string // where it really listens
+	shows  []byte // its certificate
 
 	mu      sync.Mutex
 	down    bool
@@ -88,7 +99,7 @@ type server struct {
 func startOutside(ctx context.Context, g *errgroup.Group, issue func(names ...string) (tls.Certificate, error)) (*outside, error) {
 	o := &outside{servers: map[netip.Addr]*server{}}
 	for _, h := range hosts() {
-		cert, err := issue(h.name)
+		cert, err := h.certificate(issue)
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +107,7 @@ func startOutside(ctx context.Context, g *errgroup.Group, issue func(names ...st
 		if err != nil {
 			return nil, err
 		}
-		s := &server{host: h, socket: l.Addr().String(), down: h.manner == absent, seen: map[string]bool{}}
+		s := &server{host: h, socket: l.Addr().String(), down: h.manner == absent, seen: map[string]bool{}, shows: cert.Certificate[0]}
 		o.servers[h.ip] = s
 		srv := gosmtp.NewServer(s)
 		srv.Domain, srv.TLSConfig = h.name, &tls.Config{Certificates: []tls.Certificate{cert}}
@@ -145,6 +156,8 @@ func (o *outside) dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 	s := o.servers[ap.Addr().Unmap()]
 	switch {
+	case ap == policyHost:
+		return new(net.Dialer).DialContext(ctx, "tcp", o.policies)
 	case s == nil:
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: net.TCPAddrFromAddrPort(ap), Err: syscall.ENETUNREACH}
 	case s.isDown() || ap.Port() != 25:
