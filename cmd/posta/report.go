@@ -16,7 +16,7 @@ import (
 func (c *cli) reportCommand() *cobra.Command {
 	source := c.group("source", "report.source", c.reportSourceSet())
 	return c.group("report", "report",
-		c.reportList(), c.reportShow(), c.reportView(), c.reportSources(), source, c.reportAdvise(), c.reportAlerts(), c.reportComplaints(), c.reportLists())
+		c.reportList(), c.reportShow(), c.reportView(), c.reportSources(), source, c.reportAdvise(), c.reportAlerts(), c.reportComplaints(), c.reportLists(), c.reportSentCommand())
 }
 
 // reportLeaf is a command that asks for a ReportQuery and prints what is told.

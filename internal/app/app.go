@@ -32,6 +32,7 @@ import (
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/remind"
+	"posta/internal/reportout"
 	"posta/internal/resolver"
 	"posta/internal/route"
 	"posta/internal/scan"
@@ -114,8 +115,9 @@ type server struct {
 	sent         *feedback.SentLog     // how much goes to whom
 	relay        *relay.Relay
 	router       *route.Router
-	published    relay.Policy  // how a way out must be protected
-	sts          *mtasts.Cache // policies of others
+	published    relay.Policy        // how a way out must be protected
+	sts          *mtasts.Cache       // policies of others
+	reports      *reportout.Reporter // to others
 	reg          *prometheus.Registry
 	trust        []netip.Prefix
 	bound        []bound
@@ -231,6 +233,7 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 	s.overdue = &overdue{s: s, told: map[mailbox.AccountID]time.Time{}}
 	s.remind = s.newReminder()
 	s.destinations = destination.NewRecorder(s.state.Store, s.log)
+	s.reports = s.newReporter()
 	s.sent = feedback.NewSentLog(s.state.Store, s.log)
 	runner, err := s.newScanners(cfg)
 	if err != nil {
@@ -335,6 +338,10 @@ func (s *server) run(ctx context.Context) error {
 		return outbox.New(outbox.Config{Store: s.state.Store, Node: nodeName(), Now: s.opt.Now, Log: s.log}).Run(ctx)
 	})
 	g.Go(func() error { return s.sts.Run(ctx) })
+	g.Go(func() error { // until the last attempt is counted
+		return s.reports.Run(serving)
+	})
+	g.Go(func() error { return s.reportJob().Run(ctx) })
 	g.Go(func() error { return s.keeper.Run(ctx) })
 	g.Go(func() error { return s.newListWatch().Run(ctx) })
 	g.Go(func() error { return s.newDaily().Run(ctx) })

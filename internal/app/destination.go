@@ -18,6 +18,9 @@ func (s *server) observe(e *store.QueueEntry, o *relay.Outcome, state store.Queu
 		s.noteSent(e, o)
 	case store.Failed:
 		a.Outcome = destination.Refused
+		if e.ReversePath == "" && o.Status == relay.Permanent {
+			s.reports.Refused(e.Address, o.Reply.String())
+		}
 	}
 	if a.At.IsZero() {
 		a.At = s.opt.Now()

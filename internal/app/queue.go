@@ -22,7 +22,7 @@ import (
 // intake for the notices that it writes.
 func (s *server) newQueue() *queue.Queue {
 	s.relay = relay.New(relay.Config{
-		Hostname: s.cfg.Hostname, Dial: relay.Dialer(s.opt.Dial), TLS: s.tlsConfig(), Policy: s.published,
+		Hostname: s.cfg.Hostname, Dial: relay.Dialer(s.opt.Dial), TLS: s.tlsConfig(), Policy: s.published, Sessions: s.session,
 		PerHost: s.cfg.Queue.PerHost, Down: time.Duration(s.cfg.Queue.HostDown),
 	})
 	return queue.New(queue.Config{

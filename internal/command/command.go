@@ -134,6 +134,8 @@ func bounded(c Command, most int64) Command {
 var table = slices.Concat(
 	domainCommands, accountCommands, ownCommands, languageCommands, aliasCommands, accessCommands, keyCommands,
 	queueCommands, destinationCommands, reportCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands, routeCommands,
+	domainCommands, accountCommands, aliasCommands, accessCommands, keyCommands,
+	queueCommands, destinationCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands, routeCommands, reportSentCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
 	dnsCommands, acceptedCommands,
 )

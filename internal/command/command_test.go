@@ -100,6 +100,12 @@ func TestCommands(t *testing.T) {
 		{"destination.ls", `{}`, `{"domains":[]}`},
 		{"destination.ls", `{"days":46}`, `46 is no number of days from 1 to 45`},
 		{"destination.ls", `{"domain":"a b"}`, `"a b" is no domain: addr: syntax error in domain`},
+		{"explain.route", `{"to":"luis@example.net"}`, `nothing here judges mail; run it where the configuration is`},
+		{"report.sent.suppress", `{"target":"no address"}`, `"no address": neither an address, a domain, nor an https URL`},
+		{"report.sent.suppress", `{"target":"Example.NET","reason":"they asked"}`, `{}`},
+		{"report.sent.unsuppress", `{"target":"example.com"}`, `reports to "example.com" were not suppressed`},
+		{"report.sent.unsuppress", `{"target":"example.net"}`, `{}`},
+		{"report.sent.ls", ``, `{"sent":[],"suppressed":[]}`},
 		{"bogus", ``, `no command is called "bogus"`},
 	} {
 		out, err := Do(t.Context(), h, owner, c.name, json.RawMessage(c.args))
@@ -119,7 +125,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("jefa@ logs in as %+v", acc)
 	}
 	log, err := h.Store.AuditLog(t.Context(), 20)
-	if err != nil || len(log) != 10 {
+	if err != nil || len(log) != 12 {
 		t.Fatalf("%d audit entries, %v", len(log), err)
 	}
 	for _, a := range log {

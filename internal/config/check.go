@@ -59,6 +59,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	c.checkQueue(bad)
 	c.checkTrace(bad)
 	c.checkDaily(bad)
+	c.checkReports(bad)
 	c.checkStore(bad)
 	c.checkScanners(bad)
 	c.checkProviders(bad)

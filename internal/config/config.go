@@ -42,6 +42,7 @@ type Config struct {
 	Queue   Queue   `toml:"queue"`
 	Trace   Trace   `toml:"trace"`
 	Daily   Daily   `toml:"daily"`
+	Reports Reports `toml:"reports"`
 	Log     Log     `toml:"log"`
 
 	// Scanners are asked about each message, in the order in which they stand.
@@ -259,11 +260,12 @@ func Default() *Config {
 		Listen: Listen{
 			SMTP: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993", POP3S: ":995", HTTP: ":80", HTTPS: ":443",
 		},
-		Policy: Policy{Level: "strict", Greylist: Duration(5 * time.Minute)},
-		Limits: Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000, NetworkRate: 300, SenderRate: 300, RecipientRate: 100},
-		Queue:  defaultQueue(),
-		Trace:  Trace{Keep: Duration(45 * 24 * time.Hour), Size: 10 << 30},
-		Daily:  Daily{Letter: "always", BackupDays: 8, TimeServers: []string{"pool.ntp.org"}},
-		Log:    Log{Level: "info", Format: "text"},
+		Policy:  Policy{Level: "strict", Greylist: Duration(5 * time.Minute)},
+		Limits:  Limits{MessageSize: 150 << 20, Connections: 1000, PerNetwork: 50, Recipients: 1000, MessagesPerConnection: 1000, NetworkRate: 300, SenderRate: 300, RecipientRate: 100},
+		Queue:   defaultQueue(),
+		Trace:   Trace{Keep: Duration(45 * 24 * time.Hour), Size: 10 << 30},
+		Daily:   Daily{Letter: "always", BackupDays: 8, TimeServers: []string{"pool.ntp.org"}},
+		Reports: Reports{DMARC: true, TLS: true},
+		Log:     Log{Level: "info", Format: "text"},
 	}
 }

@@ -57,6 +57,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 		rec.Stage, rec.Reply, rec.Replied = trace.AtData, refusal.String(), in.cfg.Now()
 		in.counts.refused(refusal.Check)
 		k.rememberVerdicts(verdicts)
+		k.tellJudged(f, verdicts[0].Action)
 		if k.tx.placed == e.ID {
 			in.store.KeepRefused(rec.Encode())
 		}
@@ -127,6 +128,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 		return k.answers(done, verdicts, repeated)
 	}
 	keys = acceptedKeys(keys, verdicts)
+	action := verdicts[slices.Index(repeated, false)].Action
 	a, err := k.accept(f, sum, verdicts, keys, rec, done)
 	if err == nil {
 		_, err = in.commit(ctx, a, k.spool.body())
@@ -138,6 +140,7 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	}
 	k.rememberVerdicts(verdicts)
 	k.rememberWritten()
+	k.tellJudged(f, action)
 	in.held.add(int64(len(a.Holds)) * k.spool.size)
 	in.counts.Accepted.Add(1)
 	in.counts.Octets.Add(k.received)

@@ -24,6 +24,7 @@ func (k *sink) addDMARC(ctx context.Context, set *finding.Set, f *facts) mail.Ac
 		args.DKIM = append(args.DKIM, dmarc.DKIM{SDID: r.SDID, Pass: r.Status == dkim.Pass, TempError: r.Status == dkim.TempError})
 	}
 	r := dmarc.Evaluate(ctx, dmarc.Lookup{TXT: k.s.in.lookupTXT, Exists: k.s.in.exists}, args)
+	f.dmarc = &r
 	domain := string(r.Author)
 	result := authres.DMARC(r.Status.String(), domain)
 	asked := askedOf(r.Disposition)

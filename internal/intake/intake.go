@@ -27,6 +27,7 @@ import (
 	"posta/internal/dnsbl"
 	"posta/internal/mail"
 	"posta/internal/policy"
+	"posta/internal/reportout"
 	"posta/internal/reputation"
 	"posta/internal/resolver"
 	"posta/internal/scan"
@@ -70,8 +71,11 @@ type Config struct {
 	// NearLimit is told of an account that has used most of its day, once a day; nil
 	// tells nobody. It may block as long as a commit does.
 	NearLimit func(ctx context.Context, account AccountID, a allowance.Answer)
-	Now       func() time.Time // nil means time.Now
-	Log       *slog.Logger     // nil discards
+	// Judged is told of each message of a stranger's as DMARC judged it, once it is kept or
+	// refused for good; nil tells nobody. It must not block.
+	Judged func(reportout.Judged)
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil discards
 }
 
 // Intake implements smtpserver.Backend.

@@ -10,6 +10,7 @@ import (
 	"posta/internal/addr"
 	"posta/internal/arc"
 	"posta/internal/dkim"
+	"posta/internal/dmarc"
 	"posta/internal/durable"
 	"posta/internal/finding"
 	"posta/internal/mail"
@@ -145,6 +146,7 @@ type facts struct {
 	list    bulkFields
 	dkim    []dkim.Result
 	arc     arc.Result
+	dmarc   *dmarc.Result // nil: it was not judged
 	defects message.Defects
 	// override tells why a failure of DMARC does not count; nil: it does, or there is
 	// none.

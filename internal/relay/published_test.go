@@ -182,6 +182,13 @@ func TestNotPublishedForThis(t *testing.T) {
 	if o := r.Deliver(t.Context(), rt, letter(text, "luis@example.net"))[0]; o.Status != Delivered || told.String() != "" {
 		t.Errorf("%s; told %q", show(o), told)
 	}
+	m := letter(text, "rua@elsewhere.example")
+	m.ReversePath = "" // a report, perhaps
+	rt = routeTo("mx.example.net=192.0.2.1")
+	rt.Domain = "elsewhere.example"
+	if o := r.Deliver(t.Context(), rt, m)[0]; o.Status != Delivered || told.String() != "" {
+		t.Errorf("%s; told %q", show(o), told)
+	}
 	rt = routeTo("mx.example.net=192.0.2.1")
 	rt.Domain = "lost.example"
 	if o := r.Deliver(t.Context(), rt, letter(text, "luis@lost.example"))[0]; o.Status != Temporary || !strings.Contains(o.Reply.Text, "cannot be read here: the store is away") {

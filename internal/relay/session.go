@@ -96,9 +96,16 @@ func (r *Relay) tested(cs tls.ConnectionState, h route.Host, rule Rule) weakness
 	return weakness{}
 }
 
+// counts reports whether anybody is told of the sessions of this attempt. Mail from the null
+// reverse-path, reports among it, is not: two who report to each other would have something
+// to report for ever.
+func (a *attempt) counts() bool {
+	return a.r.cfg.Sessions != nil && a.policyDomain() != "" && a.m.ReversePath != ""
+}
+
 // observe tells of a connection that was made, or whose TLS failed.
 func (a *attempt) observe(t target, rule Rule, c *conn, f *failure) {
-	if a.r.cfg.Sessions == nil || a.policyDomain() == "" {
+	if !a.counts() {
 		return
 	}
 	s := Session{At: time.Now(), Domain: a.rt.Domain, Policy: rule.Applied, Host: t.host.Name, Remote: t.addr.Addr()}
@@ -123,7 +130,7 @@ func (a *attempt) policyFailed(t target, err error) {
 		e = &PolicyError{Text: "The TLS policy cannot be found out", Err: err}
 	}
 	a.tentative(t.ours(451, "4.7.5", bounded(e.Error())))
-	if a.r.cfg.Sessions != nil && a.policyDomain() != "" && e.Result != "" {
+	if a.counts() && e.Result != "" {
 		a.r.cfg.Sessions(Session{
 			At: time.Now(), Domain: a.rt.Domain, Policy: e.Applied, Host: t.host.Name, Remote: t.addr.Addr(),
 			Result: e.Result, Reason: e.Error(),
