@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -52,6 +53,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	HTTP *http.Client     // for policies, autoconfig, RDAP. Nil: a client without redirects to other hosts
 	Now  func() time.Time // Nil: time.Now
+	// Roots vouch for certificates. Nil: the system's.
+	Roots *x509.CertPool
 	// Timeout bounds the whole audit. Zero: one minute.
 	Timeout time.Duration
 }
@@ -62,6 +65,8 @@ type audit struct {
 	Target
 	cfg   Config
 	facts facts
+
+	certificates certificates // what exchangers show
 
 	mu     sync.Mutex
 	probes []string

@@ -145,6 +145,7 @@ const (
 	TLSModern         ID = "tls.modern"
 	TLSRequire        ID = "tls.require"
 	TLSInjection      ID = "tls.injection"
+	TLSOutbound       ID = "tls.outbound"
 	MessageSize       ID = "message.size"
 	LoopHops          ID = "loop.hops"
 	ReflectUnproven   ID = "reflect.unproven"
@@ -165,6 +166,24 @@ const (
 	SystemVersion     ID = "system.version"
 	SystemClock       ID = "system.clock"
 	SandboxOff        ID = "sandbox.off"
+	MTASTSMissing     ID = "mtasts.missing"
+	MTASTSRecord      ID = "mtasts.record"
+	MTASTSPolicy      ID = "mtasts.policy"
+	MTASTSAge         ID = "mtasts.age"
+	MTASTSMode        ID = "mtasts.mode"
+	MTASTSHosts       ID = "mtasts.hosts"
+	MTASTSCert        ID = "mtasts.certificate"
+	DANEMissing       ID = "dane.missing"
+	DANEUnsigned      ID = "dane.unsigned"
+	DANEMismatch      ID = "dane.mismatch"
+	DANEUnusable      ID = "dane.unusable"
+	DANERollover      ID = "dane.rollover"
+	DANEAuthority     ID = "dane.authority"
+	DANEMany          ID = "dane.many"
+	TLSRPTMissing     ID = "tlsrpt.missing"
+	TLSRPTInvalid     ID = "tlsrpt.invalid"
+	CAAMissing        ID = "caa.missing"
+	CAAUnbound        ID = "caa.unbound"
 	CertSelfSigned    ID = "cert.self-signed"
 	CertExpiring      ID = "cert.expiring"
 	CertExpired       ID = "cert.expired"
@@ -346,6 +365,7 @@ var catalogue = [...]Check{
 	{TLSModern, 168, Low, "RFC 9325 §3.1.1", "CH-TLS-02"},
 	{TLSRequire, 177, Info, "RFC 8689 §2", "CH-TLS-07"},
 	{TLSInjection, 173, Critical, "RFC 3207 §6; CVE-2011-0411", "CH-TLS-05"},
+	{TLSOutbound, 248, Low, "RFC 7672 §2.1", "CH-TLS-07"},
 	{MessageSize, 39, Critical, "RFC 1870 §6", "CH-SMTP-15"},
 	{LoopHops, 38, Critical, "RFC 5321 §6.3", "CH-SMTP-14"},
 	{ReflectUnproven, 106, Low, "RFC 3834 §4", "S42"},
@@ -366,6 +386,24 @@ var catalogue = [...]Check{
 	{SystemVersion, 259, Medium, "M3AAWG sender practice", "CH-SMTP-18 S119"},
 	{SystemClock, 260, High, "RFC 5905 §1; RFC 5322 §3.6.1", "CH-SMTP-16"},
 	{SandboxOff, 45, Low, "Landlock", "S118"},
+	{MTASTSMissing, 230, Medium, "RFC 8461 §3.1", "CH-STS-01"},
+	{MTASTSRecord, 231, Medium, "RFC 8461 §3.1", "CH-STS-01"},
+	{MTASTSPolicy, 232, High, "RFC 8461 §3.3", "CH-STS-01"},
+	{MTASTSAge, 233, Low, "RFC 8461 §3.2", "CH-STS-01"},
+	{MTASTSMode, 236, Low, "RFC 8461 §5", "CH-STS-02"},
+	{MTASTSHosts, 234, Critical, "RFC 8461 §4.1", "CH-STS-02"},
+	{MTASTSCert, 235, Critical, "RFC 8461 §4.2", "CH-STS-02"},
+	{DANEMissing, 239, Info, "RFC 7672 §2.2", "CH-DANE-01"},
+	{DANEUnsigned, 241, Medium, "RFC 7672 §2.2.1", "CH-DANE-01"},
+	{DANEMismatch, 240, Critical, "RFC 7672 §3.1", "CH-DANE-01"},
+	{DANEUnusable, 242, High, "RFC 7672 §3.1.3", "CH-DANE-01"},
+	{DANERollover, 243, Medium, "RFC 7671 §8.1", "CH-DANE-02"},
+	{DANEAuthority, 244, Medium, "RFC 7672 §3.1.2", "CH-DANE-02"},
+	{DANEMany, 245, Low, "RFC 7671 §8.1", "CH-DANE-02"},
+	{TLSRPTMissing, 237, Medium, "RFC 8460 §3", "CH-RPT-01"},
+	{TLSRPTInvalid, 238, Medium, "RFC 8460 §3", "CH-RPT-01"},
+	{CAAMissing, 246, Low, "RFC 8659 §3", "CH-TLS-04"},
+	{CAAUnbound, 247, Info, "RFC 8657 §3", "CH-TLS-04"},
 	{CertSelfSigned, 46, High, "RFC 8314 §3", "CH-TLS-03 S150"},
 	{CertExpiring, 47, High, "RFC 5280 §4.1.2.5", "CH-TLS-03"},
 	{CertExpired, 169, High, "RFC 5280 §4.1.2.5", "CH-TLS-03"},

@@ -28,6 +28,7 @@ var disclosures = map[ID]Disclosure{
 	"tls": ToAnyone, "message": ToAnyone, "loop": ToAnyone, "auth": ToAnyone, "conn": ToAnyone,
 	"relay": ToAnyone, "reflect": ToAnyone,
 	"ns": ToAnyone, "soa": ToAnyone, "dnssec": ToAnyone, "domain": ToAnyone, "dns": ToAnyone,
+	"mtasts": ToAnyone, "dane": ToAnyone, "tlsrpt": ToAnyone, "caa": ToAnyone,
 
 	"spam": ToProven, "content": ToProven, "url": ToProven, "scan": ToProven,
 	DNSBLBody: ToProven, // which of the message's domains gave it away

@@ -419,18 +419,3 @@ func FuzzParseTarget(f *testing.F) {
 		}
 	})
 }
-
-// What stands in a TLSRPT record comes as it stands.
-func FuzzParseTLSRPT(f *testing.F) {
-	f.Add("v=TLSRPTv1; rua=mailto:a@example.org,https://example.org/")
-	f.Fuzz(func(t *testing.T, s string) {
-		for _, u := range ParseTLSRPT([]string{s}) {
-			if !strings.Contains(s, u) || strings.ContainsAny(u, ";,") {
-				t.Errorf("%q gives %q", s, u)
-			}
-		}
-		if ParseTLSRPT([]string{s, s}) != nil {
-			t.Error("two records")
-		}
-	})
-}

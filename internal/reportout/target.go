@@ -10,6 +10,7 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/dmarc"
+	"posta/internal/tlsrpt"
 )
 
 // maxTargets is how many addresses of one domain are told (RFC 9990 §4.1: at least two are
@@ -142,29 +143,5 @@ func (r *Reporter) tlsRUA(ctx context.Context, domain string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	return ParseTLSRPT(texts), nil
-}
-
-// ParseTLSRPT gives the rua of the one TLSRPT record among texts; nil if there is none, or
-// more than one (RFC 8460 §3).
-func ParseTLSRPT(texts []string) (rua []string) {
-	found := 0
-	for _, t := range texts {
-		version, rest, _ := strings.Cut(t, ";")
-		if strings.TrimRight(version, " \t") != "v=TLSRPTv1" || len(t) > 4096 {
-			continue
-		}
-		found++
-		for field := range strings.SplitSeq(rest, ";") {
-			if v, ok := strings.CutPrefix(strings.TrimSpace(field), "rua="); ok && rua == nil {
-				for uri := range strings.SplitSeq(v, ",") {
-					rua = append(rua, strings.TrimSpace(uri))
-				}
-			}
-		}
-	}
-	if found != 1 || len(rua) > 16 {
-		return nil
-	}
-	return rua
+	return tlsrpt.ParseRecord(texts), nil
 }
