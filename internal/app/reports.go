@@ -22,8 +22,8 @@ func (s *server) newReporter() *reportout.Reporter {
 		HTTP: s.strictClient(), From: s.reportsFrom, Now: s.opt.Now, Log: s.log,
 		Local:      func(domain string) bool { return s.state.Directory.View().LocalName(domain) },
 		Suppressed: func() string { return s.state.Directory.View().Setting(reportout.Setting) },
-		Deposit: func(ctx context.Context, to addr.Address, message []byte) error {
-			return s.in.Deposit(ctx, intake.Deposit{ID: mail.NewID(s.opt.Now()), To: to, Message: message})
+		Deposit: func(ctx context.Context, to addr.Address, message []byte, tlsOptional bool) error {
+			return s.in.Deposit(ctx, intake.Deposit{ID: mail.NewID(s.opt.Now()), To: to, Message: message, TLSOptional: tlsOptional})
 		},
 	})
 }

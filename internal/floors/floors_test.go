@@ -88,6 +88,8 @@ var exceptions = map[string]string{
 	"dkim ← arc":                 "RFC 8617 defines ARC's signatures by their differences from DKIM's",
 	"postatest ← pgtest":         "a port is found in one place",
 	"resolver ← authority":       "the names and addresses of the servers that are asked one by one",
+	"mtasts ← audit":             "what others publish is evidence for findings",
+	"dane ← audit":               "what others publish is evidence for findings",
 	"spf ← audit":                "an audit makes findings of what its neighbours see",
 	"iprev ← audit":              "an audit makes findings of what its neighbours see",
 	"probe ← audit":              "an audit makes findings of what its neighbours see",

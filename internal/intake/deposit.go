@@ -21,6 +21,8 @@ type Deposit struct {
 	To      addr.Address
 	Message []byte // with CRLF
 	UTF8    bool   // it needs SMTPUTF8
+	// TLSOptional: where it leaves, no TLS policy holds it up (store.TLSOptional).
+	TLSOptional bool
 	// Finish, when not nil, ends queue work in the same transaction.
 	Finish *store.Finish
 	// Digest, when not nil, says which held mail the message tells of, and is recorded
@@ -47,6 +49,11 @@ func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 	tree, err := in.write(a, e, d.Message, &rec.To[0])
 	if err != nil {
 		return err
+	}
+	for i := range a.Enqueues {
+		if d.TLSOptional {
+			a.Enqueues[i].Prefix = []byte(store.TLSOptional)
+		}
 	}
 	rec.Author, rec.Subject, rec.MessageID = tree.Envelope.From, tree.Envelope.Subject, tree.Envelope.MessageID
 	rec.Size, rec.SHA256 = a.Blob.Size, hex.EncodeToString(a.Blob.SHA256[:])

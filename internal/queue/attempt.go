@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -87,6 +88,7 @@ func (q *Queue) messageOf(b *batch) *relay.Message {
 	m := &relay.Message{
 		ReversePath: e.ReversePath, EightBit: e.EightBit, Binary: e.Binary, UTF8: e.UTF8, RequireTLS: e.RequireTLS,
 		EnvID: e.EnvID, Recipients: make([]relay.Recipient, len(b.entries)),
+		TLSOptional: e.ReversePath == "" && e.Sign && bytes.HasPrefix(e.Prefix, []byte(store.TLSOptional)),
 	}
 	asked := e.EnvID != ""
 	for i := range b.entries {

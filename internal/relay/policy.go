@@ -86,7 +86,11 @@ func (l InOrder) TLS(ctx context.Context, domain string, h route.Host) (Rule, er
 // themselves ask for.
 func (a *attempt) rule(ctx context.Context, h route.Host) (Rule, error) {
 	rule := Rule{Level: h.TLS, Source: "route"}
-	if h.TLS == route.Unset {
+	switch {
+	case h.TLS != route.Unset:
+	case a.m.TLSOptional:
+		rule = Rule{Level: route.May, Source: "TLS-Required: No"}
+	default:
 		var err error
 		if rule, err = a.r.cfg.Policy.TLS(ctx, a.policyDomain(), h); err != nil {
 			return rule, err

@@ -17,6 +17,7 @@ import (
 	"posta/internal/certs"
 	"posta/internal/mtasts"
 	"posta/internal/resolver"
+	"posta/internal/route"
 )
 
 // policies are MTA-STS policies by domain.
@@ -193,6 +194,27 @@ func TestNotPublishedForThis(t *testing.T) {
 	rt.Domain = "lost.example"
 	if o := r.Deliver(t.Context(), rt, letter(text, "luis@lost.example"))[0]; o.Status != Temporary || !strings.Contains(o.Reply.Text, "cannot be read here: the store is away") {
 		t.Errorf("%s", show(o))
+	}
+}
+
+// A report of failures must arrive where TLS fails (RFC 8460 §3): neither policy holds it up.
+func TestTLSOptional(t *testing.T) {
+	zone := resolver.Static{"mx.example.net": {"SECURE", "A 192.0.2.1"}, "_25._tcp.mx.example.net": {"SECURE", "TLSA 3 1 1 " + strings.Repeat("ab", 32)}}
+	w, p := newWorld(), &peer{}
+	w.peer(t, "192.0.2.1:25", p, serverTLS(t, authority(t), "other.example.net"))
+	r := newRelay(t, w, func(cfg *Config) {
+		cfg.Policy = InOrder{DANE{DNS: zone}, STS{sts(mtasts.Enforce, "other.example.net")}}
+	})
+	rt := routeTo("mx.example.net=192.0.2.1")
+	rt.Hosts[0].Authentic = true
+	m := letter(text, "tls@example.net")
+	m.TLSOptional = true
+	if o := r.Deliver(t.Context(), rt, m)[0]; o.Status != Delivered || !strings.Contains(o.TLS, "not trusted (TLS-Required: No)") {
+		t.Errorf("%s", show(o))
+	}
+	rt.Hosts[0].TLS = route.Verify
+	if o := r.Deliver(t.Context(), rt, m)[0]; o.Status != Temporary {
+		t.Errorf("against the administrator's word: %s", show(o))
 	}
 }
 

@@ -82,6 +82,9 @@ type Message struct {
 	Binary      bool   // came with BODY=BINARYMIME: it may have what DATA does not carry
 	UTF8        bool   // came with SMTPUTF8
 	RequireTLS  bool   // RFC 8689
+	// TLSOptional (RFC 8689 §4.1, TLS-Required: No): neither DANE nor MTA-STS holds it up. A
+	// route's own level does.
+	TLSOptional bool
 	EnvID       string // decoded
 	Ret         Ret
 	Recipients  []Recipient // at most MaxRecipients

@@ -23,6 +23,8 @@ type letter struct {
 	media    string   // of the file
 	name     string   // of the file
 	file     []byte
+
+	tlsOptional bool // it leaves though TLS fails
 }
 
 // compose writes the message with CRLF, in ASCII.

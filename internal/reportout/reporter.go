@@ -17,8 +17,9 @@ import (
 type Config struct {
 	Facts Facts
 	DNS   resolver.Resolver
-	// Deposit sends a message of ours from the null reverse-path, signed.
-	Deposit func(ctx context.Context, to addr.Address, message []byte) error
+	// Deposit sends a message of ours from the null reverse-path, signed; with tlsOptional
+	// though TLS fails.
+	Deposit func(ctx context.Context, to addr.Address, message []byte, tlsOptional bool) error
 	HTTP    *http.Client // for reports by POST; it must not follow redirects
 	// From is whom reports come from, an address of ours with DKIM keys; its domain is the
 	// submitter. The zero address: there is none now, and nothing is sent.
@@ -78,15 +79,32 @@ func (r *Reporter) Run(ctx context.Context) error {
 		case <-tick.C:
 			r.Flush(ctx)
 		case x := <-r.refusals:
-			if err := r.refused(ctx, x); err != nil && ctx.Err() == nil {
-				r.cfg.Log.WarnContext(ctx, "a refused report", "err", err)
-			}
+			r.pauseFor(ctx, x)
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 			defer cancel()
 			r.Flush(ctx)
+			r.drain(ctx)
 			return nil
 		}
+	}
+}
+
+// drain takes the refusals that wait.
+func (r *Reporter) drain(ctx context.Context) {
+	for {
+		select {
+		case x := <-r.refusals:
+			r.pauseFor(ctx, x)
+		default:
+			return
+		}
+	}
+}
+
+func (r *Reporter) pauseFor(ctx context.Context, x refusal) {
+	if err := r.refused(ctx, x); err != nil && ctx.Err() == nil {
+		r.cfg.Log.WarnContext(ctx, "a refused report", "err", err)
 	}
 }
 

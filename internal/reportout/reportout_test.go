@@ -52,7 +52,10 @@ func newBench(t *testing.T, zone resolver.Static) *bench {
 	b.Reporter = New(Config{
 		Facts: b.st, DNS: zone, Hostname: "mail.posta.test", Suppressed: func() string { return b.setting }, DMARC: true, TLS: true, Now: clock,
 		From: func() addr.Address { return address(t, "postmaster@posta.test") }, Local: func(d string) bool { return d == "posta.test" },
-		Deposit: func(_ context.Context, to addr.Address, m []byte) error {
+		Deposit: func(_ context.Context, to addr.Address, m []byte, tlsOptional bool) error {
+			if tlsOptional != strings.Contains(string(m), "TLS-Report-Domain") {
+				t.Errorf("to %s though TLS fails: %t", to, tlsOptional)
+			}
 			if b.fail == nil {
 				b.sent = append(b.sent, to.String()+": "+string(m))
 			}

@@ -173,7 +173,7 @@ func (r *Reporter) mail(ctx context.Context, s *Sent, l *letter, to []target) {
 			s.Why = strings.TrimSpace(s.Why + fmt.Sprintf(" %s takes %d octets, and the report has %d", t, t.max, len(message)))
 			continue
 		}
-		if err := r.deposit(ctx, t.mail, message); err != nil {
+		if err := r.deposit(ctx, t.mail, message, l.tlsOptional); err != nil {
 			s.Why = strings.TrimSpace(s.Why + " " + t.String() + ": " + err.Error())
 			continue
 		}
@@ -182,7 +182,7 @@ func (r *Reporter) mail(ctx context.Context, s *Sent, l *letter, to []target) {
 }
 
 // deposit notes whom a report goes to, so that a refusal is recognised, and sends it.
-func (r *Reporter) deposit(ctx context.Context, to addr.Address, message []byte) error {
+func (r *Reporter) deposit(ctx context.Context, to addr.Address, message []byte, tlsOptional bool) error {
 	until := r.cfg.Now().Add(bounceFor)
 	err := r.cfg.Facts.ChangeFacts(ctx, store.ReportTo, []string{toKey + to.Fold().String()}, func(f store.Fact) store.Fact {
 		return store.Fact{Key: f.Key, Value: []byte("1"), Until: until}
@@ -190,7 +190,7 @@ func (r *Reporter) deposit(ctx context.Context, to addr.Address, message []byte)
 	if err != nil {
 		return err
 	}
-	return r.cfg.Deposit(ctx, to, message)
+	return r.cfg.Deposit(ctx, to, message, tlsOptional)
 }
 
 // sendTLS sends the TLS report of one domain's day, if it wants one.
@@ -237,6 +237,9 @@ func (r *Reporter) sendTLS(ctx context.Context, at, domain string) (s Sent) {
 // tlsLetter is the message of a TLS report (RFC 8460 §5.3) without its file.
 func tlsLetter(domain, host string, from addr.Address, id string, begin, end time.Time) *letter {
 	return &letter{
+		// RFC 8460 §3: what tells of failures of TLS does not wait for them to end.
+		tlsOptional: true,
+
 		from: from, subject: tlsrpt.Subject(domain, string(from.Domain), id), id: id,
 		extra: []string{"TLS-Report-Domain: " + domain, "TLS-Report-Submitter: " + string(from.Domain)},
 		kind:  `multipart/report; report-type="tlsrpt"`, media: "application/tlsrpt+gzip",

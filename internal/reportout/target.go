@@ -45,7 +45,7 @@ func parseTarget(uri string) (target, error) {
 		return target{https: uri}, nil
 	case "mailto":
 	default:
-		return target{}, fmt.Errorf("%.100q is neither mailto: nor https:", uri)
+		return target{}, fmt.Errorf("neither mailto: nor https: is %.100q", uri)
 	}
 	name, size, limited := strings.Cut(u.Opaque, "!")
 	var t target

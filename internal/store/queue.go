@@ -28,6 +28,10 @@ type Enqueue struct {
 	Recipients  []QueueTo
 }
 
+// TLSOptional is the field (RFC 8689 §5) with which the Prefix of a message of ours begins
+// that must arrive though TLS fails, as a report of just that must (RFC 8460 §3).
+const TLSOptional = "TLS-Required: No\r\n"
+
 // QueueTo is one recipient of an Enqueue.
 type QueueTo struct {
 	Address  string // forward-path
