@@ -42,7 +42,7 @@ func (r *Reporter) Work(ctx context.Context) error {
 func (r *Reporter) each(ctx context.Context, kind store.FactKind, name string, send func(ctx context.Context, day, domain string) Sent) error {
 	today, after := day(r.cfg.Now()), ""
 	var failed error
-	for range maxReports {
+	for sent := 0; sent < maxReports; {
 		facts, err := r.cfg.Facts.ListFacts(ctx, kind, "", after, 1)
 		if err != nil || len(facts) == 0 || ctx.Err() != nil {
 			return errors.Join(failed, err)
@@ -50,33 +50,37 @@ func (r *Reporter) each(ctx context.Context, kind store.FactKind, name string, s
 		at, rest, _ := strings.Cut(facts[0].Key, "/")
 		domain, _, _ := strings.Cut(rest, "/")
 		if at >= today {
-			break
+			return failed
 		}
 		after = at + "/" + domain + "0" // behind all keys with "domain/"
-		if err := r.once(ctx, at, name, domain, send); err != nil && failed == nil {
+		done, err := r.once(ctx, at, name, domain, send)
+		if done {
+			sent++
+		}
+		if err != nil && failed == nil {
 			failed = fmt.Errorf("report to %s: %w", domain, err) // the others are told
 		}
 	}
-	return failed
+	return errors.Join(failed, fmt.Errorf("after %d reports the others wait for the next run", maxReports))
 }
 
-// once sends a report unless that was done.
-func (r *Reporter) once(ctx context.Context, at, name, domain string, send func(ctx context.Context, day, domain string) Sent) error {
+// once sends a report unless that was done; did tells that it tried.
+func (r *Reporter) once(ctx context.Context, at, name, domain string, send func(ctx context.Context, day, domain string) Sent) (did bool, err error) {
 	key := sentKey + at + "/" + name + "/" + domain
 	done, err := r.cfg.Facts.FactsOf(ctx, store.ReportTo, key)
 	if err != nil || !done[0].Until.IsZero() {
-		return err
+		return false, err
 	}
 	s := send(ctx, at, domain)
 	if s.later != nil || ctx.Err() != nil {
-		return errors.Join(s.later, ctx.Err())
+		return true, errors.Join(s.later, ctx.Err())
 	}
 	s.Kind, s.Domain, s.Day, s.At, s.Why = name, domain, at, r.cfg.Now(), text(s.Why, 300)
 	value, err := json.Marshal(s)
 	if err != nil || len(value) > store.MaxFactValue {
 		value = []byte(`{}`)
 	}
-	return r.cfg.Facts.ChangeFacts(ctx, store.ReportTo, []string{key}, func(f store.Fact) store.Fact {
+	return true, r.cfg.Facts.ChangeFacts(ctx, store.ReportTo, []string{key}, func(f store.Fact) store.Fact {
 		return store.Fact{Key: f.Key, Value: value, Until: s.At.Add(sentFor)}
 	})
 }
