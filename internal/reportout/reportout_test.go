@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -25,16 +26,59 @@ import (
 	pmail "posta/internal/mail"
 	"posta/internal/resolver"
 	"posta/internal/spf"
-	"posta/internal/store/sqlstore"
+	"posta/internal/store"
 	"posta/internal/tlsrpt"
 )
+
+// memory is the facts of a store, in memory: TestReportsLeave of app has a real one.
+type memory struct {
+	now   func() time.Time
+	facts map[store.FactKind]map[string]store.Fact
+}
+
+func (m *memory) get(kind store.FactKind, key string) store.Fact {
+	if f, ok := m.facts[kind][key]; ok && f.Until.After(m.now()) {
+		return f
+	}
+	return store.Fact{Key: key}
+}
+
+func (m *memory) FactsOf(_ context.Context, kind store.FactKind, keys ...string) (out []store.Fact, err error) {
+	for _, k := range keys {
+		out = append(out, m.get(kind, k))
+	}
+	return out, nil
+}
+
+func (m *memory) ChangeFacts(_ context.Context, kind store.FactKind, keys []string, f func(store.Fact) store.Fact) error {
+	if m.facts[kind] == nil {
+		m.facts[kind] = map[string]store.Fact{}
+	}
+	for _, k := range keys {
+		next := f(m.get(kind, k))
+		if len(next.Value) > store.MaxFactValue || len(k) > store.MaxFactKey || len(keys) > 100 {
+			return store.ErrInvalid
+		}
+		m.facts[kind][k] = next
+	}
+	return nil
+}
+
+func (m *memory) ListFacts(_ context.Context, kind store.FactKind, prefix, after string, limit int) (out []store.Fact, err error) {
+	for _, k := range slices.Sorted(maps.Keys(m.facts[kind])) {
+		if f := m.get(kind, k); !f.Until.IsZero() && strings.HasPrefix(k, prefix) && k > after && len(out) < limit {
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
 
 // bench is a Reporter of mail.posta.test with a clock, over a store, and what it sent.
 type bench struct {
 	*Reporter
 	now  time.Time
 	zone resolver.Static
-	st   *sqlstore.Store
+	st   *memory
 	sent []string // "to: message"
 	fail error
 
@@ -44,11 +88,7 @@ type bench struct {
 func newBench(t *testing.T, zone resolver.Static) *bench {
 	b := &bench{now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), zone: zone}
 	clock := func() time.Time { return b.now }
-	var err error
-	if b.st, err = sqlstore.Open(t.Context(), sqlstore.Options{Dir: t.TempDir(), Now: clock}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.st.Close() })
+	b.st = &memory{now: clock, facts: map[store.FactKind]map[string]store.Fact{}}
 	b.Reporter = New(Config{
 		Facts: b.st, DNS: zone, Hostname: "mail.posta.test", Suppressed: func() string { return b.setting }, DMARC: true, TLS: true, Now: clock,
 		From: func() addr.Address { return address(t, "postmaster@posta.test") }, Local: func(d string) bool { return d == "posta.test" },
