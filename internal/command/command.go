@@ -89,6 +89,7 @@ type House struct {
 	Digests    Digests // nil where no server runs
 	Learner    Learner // nil: there is none
 	DNS        DNS     // the records of our domains; nil: nothing knows them
+	Rotator    Rotator // nil where no server runs that looks at DNS
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 	// OwnIPs are the addresses that we send from; nil: not known.

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ type Domain struct {
 	Accounts int    `json:"accounts"`
 	Aliases  int    `json:"aliases"`
 	Language string `json:"language,omitempty"` // of what we write to its people; "" is the node's
+	STS      *STS   `json:"mta_sts,omitempty"`  // the MTA-STS policy that we serve for it, where one was set
 }
 
 // Name is the argument of commands on one thing.
@@ -56,7 +56,12 @@ var domainCommands = []Command{
 					}
 				}
 			}
-			return sum, nil, errors.Join(tx.PutSetting(directory.LanguageSetting+name, ""), tx.DeleteDomain(d.ID))
+			for _, setting := range []string{rotationSetting, stsSetting, directory.LanguageSetting} {
+				if err := tx.PutSetting(setting+name, ""); err != nil {
+					return nil, nil, err
+				}
+			}
+			return sum, nil, tx.DeleteDomain(d.ID)
 		})
 	}),
 	run("domain.ls", store.Helpdesk, func(ctx context.Context, h *House, p Principal, _ struct{}) (any, error) {
@@ -83,6 +88,11 @@ func findDomain(v *store.DirectoryView, name string) *store.Domain {
 
 func countDomain(v *store.DirectoryView, d *store.Domain) Domain {
 	out := Domain{Name: d.Name, Language: languageOf(v, d.Name)}
+	if text := v.Settings[stsSetting+d.Name]; text != "" {
+		if s, err := STSOf(text); err == nil {
+			out.STS = &s
+		}
+	}
 	for _, a := range v.Accounts {
 		if a.Domain == d.ID {
 			out.Accounts++

@@ -3,7 +3,9 @@ package command
 import (
 	"context"
 	"crypto"
+	"slices"
 	"strings"
+	"time"
 
 	"posta/internal/dkim"
 	"posta/internal/store"
@@ -15,12 +17,16 @@ type Key struct {
 	Selector  string `json:"selector"`
 	Algorithm string `json:"algorithm"`
 	Active    bool   `json:"active"`
-	Name      string `json:"name"`   // of the TXT record
-	Record    string `json:"record"` // its value
+	Revoked   bool   `json:"revoked,omitempty"` // its record has an empty p=; the private key is gone
+	Name      string `json:"name"`              // of the TXT record
+	Record    string `json:"record"`            // its value
+
+	Created time.Time `json:"created"`
 }
 
 // NewKeys is the argument of dkim.add: it makes an RSA-2048 and an Ed25519 key
-// with the selectors PREFIX-r and PREFIX-e.
+// with the selectors PREFIX-r and PREFIX-e. They sign from now on, so it is for a domain
+// that has none yet: dkim.rotate replaces keys without breaking mail.
 type NewKeys struct {
 	Domain string `json:"domain"`
 	Prefix string `json:"prefix,omitempty"` // default: the year and month, "p202611"
@@ -29,6 +35,12 @@ type NewKeys struct {
 var keyCommands = []Command{
 	run("dkim.add", store.Owner, addKeys),
 	run("dkim.ls", store.Helpdesk, listKeys),
+	run("dkim.import", store.Owner, importKey),
+	run("dkim.export", store.Owner, exportKey),
+	run("dkim.rotate", store.Owner, startRotation),
+	run("dkim.continue", store.Owner, continueRotation),
+	run("dkim.cancel", store.Owner, cancelRotation),
+	run("dkim.rotations", store.Helpdesk, listRotations),
 }
 
 func addKeys(ctx context.Context, h *House, p Principal, a NewKeys) (any, error) {
@@ -36,7 +48,7 @@ func addKeys(ctx context.Context, h *House, p Principal, a NewKeys) (any, error)
 	if prefix == "" {
 		prefix = "p" + h.now().UTC().Format("200601")
 	}
-	if strings.ContainsFunc(prefix, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-') }) {
+	if !isSelector(prefix) {
 		return nil, fail(ErrUsage, "error.dkim.selector", prefix)
 	}
 	made, err := makeKeys(prefix)
@@ -49,6 +61,9 @@ func addKeys(ctx context.Context, h *House, p Principal, a NewKeys) (any, error)
 		d := findDomain(v, name)
 		if d == nil {
 			return nil, nil, fail(ErrMissing, "error.domain.missing", name)
+		}
+		if len(activeKeys(v, d.ID)) > 0 {
+			return nil, nil, fail(ErrExists, "error.dkim.signs", name)
 		}
 		out = out[:0]
 		for _, k := range made {
@@ -97,13 +112,58 @@ func makeKeys(prefix string) ([]store.DKIMKey, error) {
 	return out, nil
 }
 
+// showKey is a key of the store for people. One without a private key is revoked
+// (RFC 6376 §3.6.1).
 func showKey(domain string, k store.DKIMKey) (Key, error) {
+	out := Key{
+		Domain: domain, Selector: k.Selector, Algorithm: k.Algorithm, Active: k.Active, Created: k.Created,
+		Name: dkim.RecordName(k.Selector, domain),
+	}
+	if len(k.Private) == 0 {
+		out.Revoked, out.Record = true, "v=DKIM1; k="+k.Algorithm+"; p="
+		return out, nil
+	}
 	signer, err := dkim.ParsePrivateKey(k.Private)
 	if err != nil {
-		return Key{}, err
+		return out, err
 	}
-	rec, err := dkim.Record(signer.Public())
-	return Key{domain, k.Selector, k.Algorithm, k.Active, dkim.RecordName(k.Selector, domain), rec}, err
+	out.Record, err = dkim.Record(signer.Public())
+	return out, err
+}
+
+// isSelector reports whether a text is one label or several, in lower case, that a
+// selector may be here. RFC 6376 §3.1 allows dots.
+func isSelector(s string) bool {
+	if len(s) > 200 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// activeKeys are those that sign for a domain.
+func activeKeys(v *store.DirectoryView, d store.DomainID) (out []store.DKIMKey) {
+	for _, k := range v.Keys {
+		if k.Domain == d && k.Active {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// findKey finds a key of a domain; nil if there is none.
+func findKey(v *store.DirectoryView, d store.DomainID, selector string) *store.DKIMKey {
+	i := slices.IndexFunc(v.Keys, func(k store.DKIMKey) bool { return k.Domain == d && k.Selector == selector })
+	if i < 0 {
+		return nil
+	}
+	return &v.Keys[i]
 }
 
 func listKeys(ctx context.Context, h *House, _ Principal, a struct {

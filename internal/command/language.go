@@ -13,6 +13,9 @@ import (
 type DomainEdit struct {
 	Name     string  `json:"name"`
 	Language *string `json:"language,omitempty"` // of what we write to its people: "en", "es", or "" for the node's
+	// MTASTS is the mode of the policy that we serve for it: "none", "testing", "enforce"; MX are hosts in it besides ours.
+	MTASTS *string   `json:"mta_sts,omitempty"`
+	MX     *[]string `json:"mx,omitempty"`
 }
 
 var languageCommands = []Command{
@@ -26,7 +29,10 @@ var languageCommands = []Command{
 			}
 			before := countDomain(v, d)
 			out = before
-			return before, &out, putLanguage(tx, name, a.Language, &out.Language)
+			if err := putLanguage(tx, name, a.Language, &out.Language); err != nil {
+				return nil, nil, err
+			}
+			return before, &out, putSTS(tx, v, name, a, &out)
 		})
 		return out, err
 	}),

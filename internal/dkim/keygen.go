@@ -59,7 +59,7 @@ func ParsePrivateKey(text []byte) (crypto.Signer, error) {
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, errKeyTooWeak
+		return nil, ErrWeakKey
 	}
 	if _, err := signingAlgorithm(signer); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func Record(pub crypto.PublicKey) (string, error) {
 	case ed25519.PublicKey:
 		return "v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(pub), nil
 	}
-	return "", errKeyTooWeak
+	return "", ErrWeakKey
 }
 
 // SplitTXT splits a record into the character-strings of at most 255 octets that

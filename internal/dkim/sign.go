@@ -64,13 +64,15 @@ func DefaultOversign() []string {
 }
 
 var (
-	errNoFrom     = errors.New("dkim: the message has no From field to sign")
-	errTooMany    = errors.New("dkim: too many header fields to sign")
-	errIdentity   = errors.New("dkim: the identity is not within the signing domain")
-	errContinued  = errors.New("dkim: the header begins with a continuation line, which would become part of the signature")
-	errKeyName    = errors.New("dkim: domain or selector is not a domain name")
-	errKeyTooWeak = errors.New("dkim: signing keys are RSA of 1024 to 8192 bits, or Ed25519")
+	errNoFrom    = errors.New("dkim: the message has no From field to sign")
+	errTooMany   = errors.New("dkim: too many header fields to sign")
+	errIdentity  = errors.New("dkim: the identity is not within the signing domain")
+	errContinued = errors.New("dkim: the header begins with a continuation line, which would become part of the signature")
+	errKeyName   = errors.New("dkim: domain or selector is not a domain name")
 )
+
+// ErrWeakKey says that a key must not, or cannot, sign (RFC 8301 §3.2, RFC 8463).
+var ErrWeakKey = errors.New("dkim: signing keys are RSA of 1024 to 8192 bits, or Ed25519")
 
 // Sign returns one DKIM-Signature field for each key, in their order, each ending
 // in CRLF, to be put before header. header is the header block that will be sent,
@@ -223,7 +225,7 @@ func (f *SignedField) Sign(k Key) ([]byte, error) {
 
 func signingAlgorithm(s crypto.Signer) (string, error) {
 	if s == nil {
-		return "", errKeyTooWeak
+		return "", ErrWeakKey
 	}
 	switch pub := s.Public().(type) {
 	case *rsa.PublicKey:
@@ -233,7 +235,7 @@ func signingAlgorithm(s crypto.Signer) (string, error) {
 	case ed25519.PublicKey:
 		return "ed25519-sha256", nil
 	}
-	return "", errKeyTooWeak
+	return "", ErrWeakKey
 }
 
 // checkIdentity refuses an i= that verifiers would refuse, or that could not

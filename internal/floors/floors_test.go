@@ -22,6 +22,7 @@ var floors = []struct {
 }{
 	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack"}},
+	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "authres""authres", "autoconf"}},
 	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "bindtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
@@ -31,6 +32,7 @@ var floors = []struct {
 	{"decision", []string{"policy", "access", "reflector", "reportout"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "daily", "quarantine", "outbox", "remind", "rescue", "train", "dnsapply", "drift", "report"}},
+	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "daily", "quarantine", "outbox", "remind", "rescue", "train", "rotate"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
 	{"app", []string{"app"}},
 	{"lab", []string{"lab"}},
@@ -67,6 +69,7 @@ var exceptions = map[string]string{
 	"jobs ← report":              "the one way in which claimed work is done",
 	"dmarc ← feedback":           "the organisational domain by which sources are grouped, and what a record says",
 	"jobs ← remind":              "the one way in which claimed work is done",
+	"jobs ← rotate":              "the one way in which claimed work is done",
 	"filing ← intake":            "intake carries out what filing decides",
 	"filing ← quarantine":        "what is released is filed",
 	"dkim ← zone":                "the records to publish hold keys",
