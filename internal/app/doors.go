@@ -267,6 +267,7 @@ func (s *server) httpDoor(name string, l net.Listener) (door, error) {
 	h, err := web.New(web.Config{
 		Hostname: s.cfg.Hostname, House: s.house, Ready: s.state.Store.Ping, Trusted: s.trusted,
 		Metrics: promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{}), Logins: s.login, Log: s.log, Now: s.opt.Now,
+		Doors: s.programDoors(),
 	})
 	if err != nil {
 		return door{}, err

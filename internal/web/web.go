@@ -2,7 +2,8 @@
 // Prometheus, and the page behind the link in each refusal, where the other
 // side's administrator reads what was seen and how it is mended (S53), and the page
 // behind the link in each digest of held mail (S58), and the one where people change
-// their own password.
+// their own password. What our domains say of themselves is in wellknown.go: MTA-STS
+// policies, and the settings of mail programs.
 //
 // It is plain and without scripts. The ids of /why are unguessable and are the
 // only key; the page tells only what the refused side told or could look up
@@ -19,6 +20,7 @@ import (
 	"net/netip"
 	"time"
 
+	"posta/internal/autoconf"
 	"posta/internal/command"
 	"posta/internal/ratelimit"
 )
@@ -36,6 +38,7 @@ type Config struct {
 	Logins   Logins                // verifies passwords; nil: nobody can change his here
 	Log      *slog.Logger
 	Now      func() time.Time
+	Doors    []autoconf.Door // for mail programs; none: they are told nothing
 }
 
 // Handler serves the door.
@@ -74,6 +77,7 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc("GET /why/{id}", h.limited(h.showWhy))
 	h.addHeld()
 	h.addAccount()
+	h.addWellKnown()
 	return h, nil
 }
 
