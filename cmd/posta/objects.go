@@ -264,19 +264,6 @@ func (c *cli) accountSet() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) domainSet() *cobra.Command {
-	var language string
-	cmd := c.leaf("set DOMAIN", "domain.set", 1, false, func(cmd *cobra.Command, args []string) error {
-		e := command.DomainEdit{Name: args[0]}
-		if cmd.Flags().Changed("language") {
-			e.Language = &language
-		}
-		return c.change(cmd, "domain.set", e, "done.domain.set", args[0])
-	})
-	cmd.Flags().StringVar(&language, "language", "", c.lang.Say("flag.domain.language"))
-	return cmd
-}
-
 // parseMessages reads a number, "none" or "policy".
 func (c *cli) parseMessages(s string) (int, error) {
 	switch s {
@@ -340,27 +327,4 @@ func (c *cli) aliasCommand() *cobra.Command {
 			})
 		}),
 	)
-}
-
-func (c *cli) dkimCommand() *cobra.Command {
-	var a command.NewKeys
-	add := c.leaf("add DOMAIN", "dkim.add", 1, false, func(cmd *cobra.Command, args []string) error {
-		a.Domain = args[0]
-		var out []command.Key
-		return c.list(cmd, "dkim.add", a, &out, "head.dkim", func() [][]string { return keyRows(out) })
-	})
-	add.Flags().StringVar(&a.Prefix, "prefix", "", c.lang.Say("flag.dkim.prefix"))
-	return c.group("dkim", "dkim", add,
-		c.leaf("ls", "dkim.ls", 0, false, func(cmd *cobra.Command, _ []string) error {
-			var out []command.Key
-			return c.list(cmd, "dkim.ls", struct{}{}, &out, "head.dkim", func() [][]string { return keyRows(out) })
-		}),
-	)
-}
-
-func keyRows(keys []command.Key) (rows [][]string) {
-	for _, k := range keys {
-		rows = append(rows, []string{k.Domain, k.Selector, k.Algorithm, k.Name, k.Record})
-	}
-	return rows
 }

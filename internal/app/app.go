@@ -34,6 +34,7 @@ import (
 	"posta/internal/remind"
 	"posta/internal/reportout"
 	"posta/internal/resolver"
+	"posta/internal/rotate"
 	"posta/internal/route"
 	"posta/internal/scan"
 	"posta/internal/store"
@@ -110,6 +111,7 @@ type server struct {
 	keeper       *quarantine.Keeper
 	train        *train.Trainer
 	watch        watch
+	rotate       *rotate.Rotator
 	remind       *remind.Reminder
 	destinations *destination.Recorder // how others take our mail
 	sent         *feedback.SentLog     // how much goes to whom
@@ -203,6 +205,8 @@ func (s *server) join(ctx context.Context) (err error) {
 	s.keeper = s.newKeeper()
 	s.house.Digests = s.keeper
 	s.train = s.newTrainer()
+	s.rotate = s.newRotator()
+	s.house.Rotator = s.rotate
 	s.metrics()
 	s.quarantineMetrics()
 	return nil
@@ -259,7 +263,7 @@ func (s *server) certConfig() certs.Config {
 	if t.ACME.Enabled {
 		c.ACME = &certs.ACME{
 			Directory: t.ACME.Directory, Email: t.ACME.Email, CA: t.ACME.CA,
-			Names: append([]string{s.cfg.Hostname}, t.ACME.Names...), Dial: s.opt.Dial,
+			Names: append([]string{s.cfg.Hostname}, t.ACME.Names...), More: s.webNames, Dial: s.opt.Dial,
 		}
 		// A proof that no door of ours can give is not offered: authorities count
 		// failures.
@@ -347,6 +351,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.newDaily().Run(ctx) })
 	g.Go(func() error { return s.watchDaily(ctx) })
 	g.Go(func() error { return s.train.Run(ctx) })
+	g.Go(func() error { return s.rotate.Run(ctx) })
 	g.Go(func() error { return s.remind.Run(ctx) })
 	g.Go(func() error { return s.newDrift().Run(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -35,6 +36,11 @@ type ACME struct {
 	CA         string      // PEM file with the root of a private authority; "" means the system's roots
 	Names      []string    // host names in A-labels, ours first; none means Config.Names[0]
 	Challenges []Challenge // what our doors can answer; none means all
+	// More gives names besides, before each round: those that lead to us only since
+	// somebody made them do so. A name that it gives no longer is renewed no longer; with
+	// an error, which says that some could not be looked at, those of before stay besides.
+	// It may block; nil means none.
+	More func(ctx context.Context) ([]string, error)
 	// Dial opens connections to the authority; nil means the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -62,6 +68,36 @@ type authority struct {
 	client  *http.Client
 	log     *slog.Logger
 	polled  map[string]renewal // by name; used by Run alone
+	more    atomic.Pointer[[]string]
+}
+
+// names are all that a certificate is wanted for, ours first.
+func (a *authority) names() []string {
+	if more := a.more.Load(); more != nil {
+		return slices.Concat(a.acme.Names, *more)
+	}
+	return a.acme.Names
+}
+
+// look asks for the names besides. One that no challenge can prove is left out.
+func (a *authority) look(ctx context.Context) {
+	if a.acme.More == nil {
+		return
+	}
+	given, err := a.acme.More(ctx)
+	if old := a.more.Load(); err != nil && old != nil {
+		given = append(given, *old...)
+	}
+	var more []string
+	for _, n := range given {
+		n = strings.ToLower(n)
+		if certmagic.SubjectQualifiesForCert(n) && !strings.Contains(n, "*") && !slices.Contains(a.acme.Names, n) && !slices.Contains(more, n) {
+			more = append(more, n)
+		}
+	}
+	if ctx.Err() == nil {
+		a.more.Store(&more)
+	}
 }
 
 // obtainTimeout bounds one exchange with an authority, polls included.
@@ -218,7 +254,7 @@ func (a *authority) accountKey(ctx context.Context) (crypto.Signer, error) {
 // stored gives the certificates kept from earlier, or nil if there are none.
 func (a *authority) stored(ctx context.Context) *shown {
 	s := &shown{byName: map[string]*tls.Certificate{}, source: ByACME}
-	for _, n := range a.acme.Names {
+	for _, n := range a.names() {
 		pair, err := a.load(ctx, n)
 		if err != nil {
 			continue // there is none, or Run says what is wrong with it

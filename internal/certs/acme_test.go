@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -312,5 +314,41 @@ func TestHTTPHandler(t *testing.T) {
 		if resp.StatusCode != c.status || c.status == 200 && string(body) != c.body {
 			t.Errorf("%s %s for %s: %d %q", c.method, c.path, c.host, resp.StatusCode, body)
 		}
+	}
+}
+
+// Names that lead to us only later get their certificates in the next round, and keep
+// them while it cannot be told whether they still do.
+func TestACMEMore(t *testing.T) {
+	t.Parallel()
+	s := newACMEServer(t)
+	h := newHouse(t, s, []string{"mail.example.org"}, HTTP01)
+	var more []string
+	var failure error
+	h.acme.acme.More = func(context.Context) ([]string, error) { return more, failure }
+	for _, c := range []struct {
+		more    []string
+		failure error
+		want    string // of mta-sts.example.org
+	}{
+		{nil, nil, "x509: certificate is valid for mail.example.org, not mta-sts.example.org"},
+		{[]string{"MTA-STS.example.org", "mail.example.org", "*.example.org"}, nil, ""},
+		{nil, errors.New("DNS is away"), ""},
+		{nil, nil, "x509: certificate is valid for mail.example.org, not mta-sts.example.org"},
+	} {
+		more, failure = c.more, c.failure
+		if err := h.tend(t); err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := handshake(t, h.Manager, s.ca.Pool(), "mta-sts.example.org")
+		if err == nil {
+			err = leaf.VerifyHostname("mta-sts.example.org")
+		}
+		if got := fmt.Sprint(err); c.want == "" && err != nil || !strings.Contains(got, c.want) {
+			t.Errorf("%v: %v", c.more, err)
+		}
+	}
+	if got, want := s.validated(), []string{"http-01 mail.example.org", "http-01 mta-sts.example.org"}; !slices.Equal(got, want) {
+		t.Errorf("validated %q, want %q", got, want)
 	}
 }

@@ -51,7 +51,7 @@ func (m *Manager) Findings(now time.Time) []Fact {
 func (m *Manager) wanted() []string {
 	switch {
 	case m.acme != nil:
-		return m.acme.acme.Names
+		return m.acme.names()
 	case len(m.cfg.Names) > 0:
 		return m.cfg.Names[:1] // the others are a convenience
 	}

@@ -85,7 +85,8 @@ func (a *authority) keeper() (*certmagic.Cache, *certmagic.Config) {
 // one that fails keeps no other waiting.
 func (m *Manager) tendACME(ctx context.Context, cfg *certmagic.Config) error {
 	var errs []error
-	for _, name := range m.acme.acme.Names {
+	m.acme.look(ctx)
+	for _, name := range m.acme.names() {
 		err := m.acme.ensure(ctx, cfg, name, m.cfg.Now)
 		if ctx.Err() != nil {
 			break // the end is nobody's failure

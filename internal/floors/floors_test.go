@@ -23,6 +23,7 @@ var floors = []struct {
 	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack"}},
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "authres""authres", "autoconf"}},
+	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "autoconf", "keytable"}},
 	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
 	{"state", []string{"blob", "store", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "bindtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},

@@ -67,11 +67,10 @@ type Publisher interface {
 	Publish(ctx context.Context, domain string) error
 }
 
-// Config of a Rotator. The first four fields are required.
+// Config of a Rotator. The first three fields are required.
 type Config struct {
 	House   *command.House
-	Jobs    jobs.Store
-	AddJob  func(ctx context.Context, j store.Job) error
+	Jobs    jobs.Adder
 	Servers Servers
 
 	Publisher Publisher           // nil: records are published by hand
@@ -101,7 +100,6 @@ const (
 	// job is the kind and the key of the one job.
 	job = "dkim.rotate"
 
-	poll     = time.Minute      // looks whether the job is due
 	lookWait = 10 * time.Minute // between looks at DNS
 	lookMost = time.Minute      // one look
 	lease    = 15 * time.Minute
@@ -121,29 +119,10 @@ func (r *Rotator) Overlap() time.Duration { return max(minOverlap, r.cfg.Lifetim
 
 // Run works until ctx ends. It returns nil.
 func (r *Rotator) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := r.cfg.AddJob(ctx, store.Job{Key: job, Kind: job, Due: r.cfg.Now()})
-		if err == nil || errors.Is(err, store.ErrExists) {
-			break
-		}
-		if ctx.Err() == nil {
-			r.cfg.Log.WarnContext(ctx, "DKIM rotation not planned", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(poll):
-		}
+	w := jobs.Regular{
+		Store: r.cfg.Jobs, Node: r.cfg.Node, Key: job, Every: lookWait, Lease: lease, Now: r.cfg.Now, Log: r.cfg.Log, Do: r.Work,
 	}
-	w := jobs.Worker{Store: r.cfg.Jobs, Node: r.cfg.Node, Kinds: []string{job}, Lease: lease, Poll: poll, Now: r.cfg.Now, Log: r.cfg.Log}
-	w.Do = func(ctx context.Context, j *store.Job) {
-		why := ""
-		if err := r.Work(ctx); err != nil {
-			r.cfg.Log.WarnContext(ctx, "DKIM rotation", "err", err)
-			why = err.Error()
-		}
-		w.End(ctx, j, r.cfg.Now().Add(lookWait), why)
-	}
-	return w.Run(ctx, nil)
+	return w.Run(ctx)
 }
 
 // Work moves every rotation on as far as it can, and begins those that are due. It may

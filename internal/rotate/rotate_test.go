@@ -52,7 +52,7 @@ func newHouse(t *testing.T) *house {
 	}
 	now := func() time.Time { return h.now }
 	h.house = &command.House{Store: st, Directory: dir, Now: now}
-	h.cfg = rotate.Config{House: h.house, Jobs: st, AddJob: st.AddJob, Servers: h, Lifetime: 5 * day, Now: now, Node: "node"}
+	h.cfg = rotate.Config{House: h.house, Jobs: st, Servers: h, Lifetime: 5 * day, Now: now, Node: "node"}
 	h.do("domain.add", `{"name":"example.org"}`)
 	h.do("dkim.add", `{"domain":"example.org"}`)
 	h.publish("ns1", "ns2")

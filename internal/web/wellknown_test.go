@@ -64,9 +64,9 @@ func TestSTSPolicy(t *testing.T) {
 	var last string
 	for _, c := range []struct{ set, want string }{
 		{"", "version: STSv1\r\nmode: testing\r\nmx: mx.empresa.test\r\nmax_age: 86400\r\n"},
-		{`{"domain":"empresa.test","mta_sts":"enforce"}`, "version: STSv1\r\nmode: enforce\r\nmx: mx.empresa.test\r\nmax_age: 2419200\r\n"},
-		{`{"domain":"empresa.test","mx":["MX2.example.net","*.backup.example"]}`, "version: STSv1\r\nmode: enforce\r\nmx: mx.empresa.test\r\nmx: mx2.example.net\r\nmx: *.backup.example\r\nmax_age: 2419200\r\n"},
-		{`{"domain":"empresa.test","mta_sts":"none"}`, "version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"},
+		{`{"name":"empresa.test","mta_sts":"enforce"}`, "version: STSv1\r\nmode: enforce\r\nmx: mx.empresa.test\r\nmax_age: 2419200\r\n"},
+		{`{"name":"empresa.test","mx":["MX2.example.net","*.backup.example"]}`, "version: STSv1\r\nmode: enforce\r\nmx: mx.empresa.test\r\nmx: mx2.example.net\r\nmx: *.backup.example\r\nmax_age: 2419200\r\n"},
+		{`{"name":"empresa.test","mta_sts":"none"}`, "version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"},
 	} {
 		if c.set != "" {
 			do("domain.set", c.set)

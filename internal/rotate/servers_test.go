@@ -1,0 +1,59 @@
+package rotate
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"posta/internal/authority"
+	"posta/internal/resolver"
+)
+
+// Character-strings are joined as they stand.
+func TestJoined(t *testing.T) {
+	for in, want := range map[string]string{
+		`"v=DKIM1; p=abc" "def"`: "v=DKIM1; p=abcdef",
+		`"a\"b\\c\032d"`:         `a"b\c d`,
+		`v=DKIM1;p=`:             "v=DKIM1;p=",
+		`""`:                     "",
+		`"x\`:                    `x\`,
+	} {
+		if got := joined(in); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// One server is what its addresses say: a silent one counts only if none answers, and
+// one that has not got the zone says nothing of it.
+func TestOfServer(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")
+	txt := authority.Answer{State: resolver.Found, Authoritative: true, Records: []resolver.Record{{Type: resolver.TypeTXT, TTL: time.Hour, Data: `"v=DKIM1; p="`}}}
+	none := authority.Answer{State: resolver.NXDomain, Authoritative: true, Authority: []resolver.Record{{Type: resolver.TypeSOA, TTL: time.Hour, Data: "ns. host. 1 2 3 4 900"}}}
+	for _, c := range []struct {
+		what  string
+		views []authority.View
+		want  string
+	}{
+		{"no IPv6 here", []authority.View{{Host: "ns", Addr: v4, Answer: txt}, {Host: "ns", Addr: v6, Err: errors.New("unreachable")}},
+			"ns (192.0.2.53) [v=DKIM1; p=] 1h0m0s <nil>"},
+		{"both answer, not alike", []authority.View{{Host: "ns", Addr: v4, Answer: txt}, {Host: "ns", Addr: v6, Answer: none}},
+			"ns (192.0.2.53) [v=DKIM1; p=] 1h0m0s <nil>, ns (2001:db8::53) [] 15m0s <nil>"},
+		{"silent", []authority.View{{Host: "ns", Addr: v4, Err: errors.New("timeout")}, {Host: "other", Addr: v6, Answer: txt}}, "ns [] 0s timeout"},
+		{"lame", []authority.View{{Host: "ns", Addr: v4, Answer: authority.Answer{State: resolver.NoData}}}, "ns [] 0s the server does not have the zone"},
+		{"no address", nil, "ns [] 0s the server has no address"},
+	} {
+		got := ""
+		for i, s := range ofServer("ns", c.views) {
+			if i > 0 {
+				got += ", "
+			}
+			got += fmt.Sprintf("%s %v %v %v", s.Server, s.Records, s.TTL, s.Err)
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+		}
+	}
+}
