@@ -6,6 +6,7 @@ import (
 
 	"posta/internal/certs"
 	"posta/internal/finding"
+	"posta/internal/rotate"
 )
 
 // broad is the size of a network from which on sending without a login is a
@@ -29,7 +30,8 @@ func (s *server) self() []finding.Finding {
 	for _, p := range s.state.Access.At(s.opt.Now()).Relays() {
 		out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "access map", p.String()+" RELAY"))
 	}
-	return slices.Concat(out, s.systemFindings(), s.listFindings(), s.scannerFindings(), s.keeper.Findings())
+	return slices.Concat(out, s.systemFindings(), s.listFindings(), s.scannerFindings(), s.keeper.Findings(),
+		rotate.Findings(s.state.Directory.View(), s.opt.Now()))
 }
 
 func certFindings(f certs.Fact) []finding.Finding {

@@ -137,7 +137,7 @@ func TestGrades(t *testing.T) {
 	for _, g := range r.Grades {
 		got[g.Area] = g.Mark
 	}
-	if got[Identity] != Broken || got[Reachability] != Good || got[Authentication] == Broken {
+	if got[Identity] != Broken || got[Reachability] != Fair || got[Authentication] == Broken {
 		t.Errorf("%v", got)
 	}
 	if worst, any := r.Worst(); !any || worst != finding.Critical || r.Findings[0].Check != finding.PTRMissing {

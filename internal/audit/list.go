@@ -33,5 +33,7 @@ func evaluators() []evaluator {
 		{"outbound", outbound},            // dane.go: CH-TLS-07
 		{"TLS reports", transportReports}, // rpt.go: CH-RPT-01
 		{"CAA", authorities},              // caa.go: CH-TLS-04
+		{"DKIM", signingKeys},             // dkim.go: CH-DKIM-01 to 03, 06
+		{"AUTO", programs},                // auto.go: CH-AUTO-01, 02
 	}
 }

@@ -70,6 +70,9 @@ type Rotator interface {
 
 const rotationSetting = "dkim.rotation."
 
+// RotationSetting is where the rotation of a domain stands in the settings.
+func RotationSetting(domain string) string { return rotationSetting + domain }
+
 // RotationOf reads the rotation of a domain from the settings; false if there is none.
 func RotationOf(settings map[string]string, domain string) (r Rotation, ok bool, err error) {
 	text := settings[rotationSetting+domain]

@@ -94,7 +94,7 @@ func (h *house) certificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := a.Issue("mail.empresa.test", "localhost", "127.0.0.1")
+	pair, err := a.Issue("mail.empresa.test", "autoconfig.empresa.test", "localhost", "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,13 @@ const (
 	DKIMTesting       ID = "dkim.testing"
 	DKIMExpired       ID = "dkim.expired"
 	DKIMClock         ID = "dkim.clock"
+	DKIMPublished     ID = "dkim.published"
+	DKIMSyntax        ID = "dkim.syntax"
+	DKIMRestricted    ID = "dkim.restricted"
+	DKIMStrict        ID = "dkim.strict"
+	DKIMEd25519Only   ID = "dkim.ed25519-only"
+	DKIMAge           ID = "dkim.age"
+	DKIMRotation      ID = "dkim.rotation"
 	DMARCFail         ID = "dmarc.fail"
 	DMARCMissing      ID = "dmarc.missing"
 	DMARCInvalid      ID = "dmarc.invalid"
@@ -215,6 +222,12 @@ const (
 	DNSDot            ID = "dns.dot"
 	OutboundBlocked   ID = "outbound.blocked"
 	OutboundSource    ID = "outbound.source"
+	AutoSRV           ID = "auto.srv"
+	AutoTarget        ID = "auto.target"
+	AutoDoor          ID = "auto.door"
+	AutoConfig        ID = "auto.config"
+	AutoDiscover      ID = "auto.discover"
+	AutoPACC          ID = "auto.pacc"
 )
 
 // catalogue is in the order of people's reading, the checks of one section (the
@@ -272,6 +285,13 @@ var catalogue = [...]Check{
 	{DKIMTesting, 60, Medium, "RFC 6376 §3.6.1", "CH-DKIM-03"},
 	{DKIMExpired, 61, Medium, "RFC 6376 §3.5", "CH-DKIM-05"},
 	{DKIMClock, 62, Low, "RFC 6376 §3.5", "CH-DKIM-05"},
+	{DKIMPublished, 190, Critical, "RFC 6376 §3.6.2", "CH-DKIM-01 S41"},
+	{DKIMSyntax, 191, High, "RFC 6376 §3.6.1", "CH-DKIM-01 S41"},
+	{DKIMRestricted, 192, High, "RFC 6376 §3.6.1", "CH-DKIM-03"},
+	{DKIMStrict, 193, Low, "RFC 6376 §3.6.1", "CH-DKIM-03"},
+	{DKIMEd25519Only, 194, Medium, "RFC 8463 §5", "CH-DKIM-02"},
+	{DKIMAge, 195, Medium, "M3AAWG sender practice", "CH-DKIM-04"},
+	{DKIMRotation, 196, Medium, "RFC 6376 §3.6.1", "CH-DKIM-04"},
 	{DMARCFail, 19, Critical, "RFC 9989 §5.3", "CH-DMARC-05 S44"},
 	{DMARCMissing, 20, Medium, "RFC 9989 §4.10", "CH-DMARC-01 S45"},
 	{DMARCInvalid, 21, High, "RFC 9989 §4.7", "CH-DMARC-01 S52"},
@@ -435,6 +455,12 @@ var catalogue = [...]Check{
 	{DNSDot, 150, Medium, "RFC 1035 §5.1", "CH-DNS-06 S25"},
 	{OutboundBlocked, 135, Critical, "RFC 5321 §4.5.4.1", "CH-ID-07"},
 	{OutboundSource, 136, Critical, "RFC 7208 §4.1", "CH-ID-07"},
+	{AutoSRV, 197, Low, "RFC 6186 §3; RFC 8314 §5.1", "CH-AUTO-01 S23"},
+	{AutoTarget, 198, Medium, "RFC 2782; RFC 6186 §3", "CH-AUTO-01 S23"},
+	{AutoDoor, 199, Medium, "RFC 6186 §6; RFC 8314 §3", "CH-AUTO-01"},
+	{AutoConfig, 200, Low, "draft-ietf-mailmaint-autoconfig", "CH-AUTO-02"},
+	{AutoDiscover, 201, Low, "MS-OXDSCLI", "CH-AUTO-02"},
+	{AutoPACC, 202, Low, "draft-ietf-mailmaint-pacc", "CH-AUTO-02"},
 }
 
 // byID is made once from the catalogue and never changed.

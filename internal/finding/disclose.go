@@ -29,6 +29,7 @@ var disclosures = map[ID]Disclosure{
 	"relay": ToAnyone, "reflect": ToAnyone,
 	"ns": ToAnyone, "soa": ToAnyone, "dnssec": ToAnyone, "domain": ToAnyone, "dns": ToAnyone,
 	"mtasts": ToAnyone, "dane": ToAnyone, "tlsrpt": ToAnyone, "caa": ToAnyone,
+	"auto": ToAnyone,
 
 	"spam": ToProven, "content": ToProven, "url": ToProven, "scan": ToProven,
 	DNSBLBody: ToProven, // which of the message's domains gave it away
@@ -36,11 +37,13 @@ var disclosures = map[ID]Disclosure{
 	"reputation": ToNobody, "access": ToNobody, "quarantine": ToNobody,
 	"resolver": ToNobody, "outbound": ToNobody,
 	"system": ToNobody, "sandbox": ToNobody, "cert": ToNobody,
-	DNSBLList:  ToNobody, // which lists we ask, and with which account
-	RateRcpt:   ToNobody, // what others sent to the recipient
-	Harvest:    ToNobody, // where it begins to be one
-	RelayBroad: ToNobody, // our own configuration
-	ScanDown:   ToNobody, // the names of our scanners
+	DNSBLList:    ToNobody, // which lists we ask, and with which account
+	RateRcpt:     ToNobody, // what others sent to the recipient
+	Harvest:      ToNobody, // where it begins to be one
+	RelayBroad:   ToNobody, // our own configuration
+	DKIMAge:      ToNobody, // how long we have had a key
+	DKIMRotation: ToNobody,
+	ScanDown:     ToNobody, // the names of our scanners
 }
 
 // Disclosure is who may read the evidence of the check.

@@ -98,6 +98,7 @@ var exceptions = map[string]string{
 	"iprev ← audit":              "an audit makes findings of what its neighbours see",
 	"probe ← audit":              "an audit makes findings of what its neighbours see",
 	"helo ← audit":               "an audit makes findings of what its neighbours see",
+	"dkim ← audit":               "an audit makes findings of what its neighbours see",
 	"postatest ← scan/peertest":  "that a peer is missing is said in one place",
 	"postatest ← bindtest":       "that a peer is missing is said in one place",
 }

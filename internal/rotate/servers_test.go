@@ -11,21 +11,6 @@ import (
 	"posta/internal/resolver"
 )
 
-// Character-strings are joined as they stand.
-func TestJoined(t *testing.T) {
-	for in, want := range map[string]string{
-		`"v=DKIM1; p=abc" "def"`: "v=DKIM1; p=abcdef",
-		`"a\"b\\c\032d"`:         `a"b\c d`,
-		`v=DKIM1;p=`:             "v=DKIM1;p=",
-		`""`:                     "",
-		`"x\`:                    `x\`,
-	} {
-		if got := joined(in); got != want {
-			t.Errorf("%s: %q, want %q", in, got, want)
-		}
-	}
-}
-
 // One server is what its addresses say: a silent one counts only if none answers, and
 // one that has not got the zone says nothing of it.
 func TestOfServer(t *testing.T) {
