@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,7 +134,7 @@ func (c *cli) importKeys(do give, s *keySource, table string, entries []keytable
 	taken := []command.Imported{}
 	for _, e := range entries {
 		out, err := importKey(do, s, table, e)
-		if err != nil && (table == "" || errors.Is(err, command.ErrLater)) {
+		if err != nil && (table == "" || !ofKey(err)) {
 			return err
 		}
 		if err != nil {
@@ -163,6 +164,14 @@ func (c *cli) importKeys(do give, s *keySource, table string, entries []keytable
 	return nil
 }
 
+// ofKey is whether an error is of the one key, so that the next may do better.
+func ofKey(err error) bool {
+	if e, ok := errors.AsType[*command.Error](err); ok {
+		return !errors.Is(e, command.ErrLater) && !errors.Is(e, command.ErrDenied)
+	}
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+}
+
 // sentence is an error in the reader's language.
 func (c *cli) sentence(err error) string {
 	if e, ok := errors.AsType[*command.Error](err); ok {
@@ -179,8 +188,11 @@ func importKey(do give, s *keySource, table string, e keytable.Entry) (out comma
 			path = filepath.Join(filepath.Dir(table), path)
 		}
 		b, err := readInput(path, maxKeyFile)
+		if err != nil && table == "" {
+			err = fmt.Errorf("%w: %w", errUsage, err)
+		}
 		if err != nil {
-			return out, fmt.Errorf("%w: %w", errUsage, err)
+			return out, err
 		}
 		text = string(b)
 	}

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"posta/internal/authority"
+	"posta/internal/dkim"
 	"posta/internal/resolver"
 )
 
@@ -40,5 +42,47 @@ func TestOfServer(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
 		}
+	}
+}
+
+// What a server may show instead of our record, and how it is told.
+func TestLacking(t *testing.T) {
+	key, err := dkim.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := dkim.Record(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const revoked, other = "v=DKIM1; k=ed25519; p=", "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" // RFC 8463 Appendix A
+	for _, c := range []struct {
+		name, wanted string
+		shown        []string
+		want         string
+	}{
+		{"as it is", ours, []string{ours}, ""},
+		{"spaces of a provider's page, and a note", ours, []string{strings.ReplaceAll(ours, "; ", ";") + "; n=ours"}, ""},
+		{"nothing", ours, nil, "missing"},
+		{"twice", ours, []string{ours, ours}, "several"},
+		{"another key", ours, []string{other}, "other"},
+		{"cut off", ours, []string{ours[:len(ours)-9]}, "other"},
+		{"in quotes", ours, []string{`"` + ours + `"`}, "other"},
+		{"for tests only", ours, []string{ours + "; t=y"}, "other"},
+		{"no subdomains", ours, []string{ours + "; t=s"}, "other"},
+		{"not for mail", ours, []string{ours + "; s=tlsrpt"}, "other"},
+		{"revoked", ours, []string{revoked}, "other"},
+		{"revoked as wanted", revoked, []string{"v=DKIM1;p="}, ""},
+		{"still there", revoked, []string{ours}, "other"},
+		{"gone already", revoked, nil, ""},
+		{"gone as wanted", "", nil, ""},
+		{"left", "", []string{revoked}, "left"},
+	} {
+		if got := lacking(c.wanted, Sight{Records: c.shown}); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	if got := lacking("", Sight{Err: errors.New("timeout")}); got != "silent" {
+		t.Errorf("no answer is told as %q", got)
 	}
 }
