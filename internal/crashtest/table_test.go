@@ -11,7 +11,8 @@ import (
 )
 
 // houseworkPoints are the steps of deletion and compaction, releasePoints those of a
-// release that no accept has, backupPoints those of a backup.
+// release that no accept has, backupPoints those of a backup, rotationPoints those of a
+// replacement of DKIM keys.
 var (
 	houseworkPoints = []string{
 		"store.doom", "store.forget", "pack.write", "pack.sync", "pack.synced", "pack.move", "store.move",
@@ -19,6 +20,8 @@ var (
 	}
 	releasePoints = []string{"store.release"}
 	backupPoints  = []string{"backup.snapshot", "backup.copy", "backup.manifest", "backup.done"}
+	// rotationPoints are killed and failed by package rotate, where time can pass.
+	rotationPoints = []string{"rotate.look", "rotate.moved"}
 )
 
 // Every failpoint of the product is in the table of docs/DURABILITY.md and is
@@ -33,7 +36,7 @@ func TestTableOfCrashPoints(t *testing.T) {
 		listed[m[1]] = true
 	}
 	tested := map[string]bool{}
-	for _, p := range slices.Concat(serverPoints, outboxPoints, houseworkPoints, releasePoints, backupPoints) {
+	for _, p := range slices.Concat(serverPoints, outboxPoints, houseworkPoints, releasePoints, backupPoints, rotationPoints) {
 		tested[p] = true
 		if !listed[p] {
 			t.Errorf("%s is tested and not in the table", p)
