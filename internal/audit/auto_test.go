@@ -138,9 +138,12 @@ func TestPrograms(t *testing.T) {
 			}
 			client := &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: w.roots}}}
 			defer client.CloseIdleConnections()
-			r := Run(t.Context(), Config{
-				Resolver: z, Authority: authority.New(z, authority.Config{Timeout: time.Millisecond}), Dial: dial, HTTP: client, Timeout: 10 * time.Second,
-			}, Target{Domain: "good.test"})
+			// The evaluator alone: the doors of the exchangers are another's matter.
+			a := &audit{Target: Target{Domain: "good.test"}, cfg: Config{
+				Resolver: z, Authority: authority.New(z, authority.Config{Timeout: time.Millisecond}), Dial: dial, HTTP: client,
+			}}
+			a.facts = a.gather(t.Context())
+			r := Report{Findings: programs(t.Context(), a)}
 			if got := strings.Join(outcomes(&r, "auto"), "\n"); got != c.want {
 				t.Errorf("found\n%s\nwant\n%s", got, c.want)
 			}
