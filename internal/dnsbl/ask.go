@@ -48,7 +48,7 @@ type Question struct {
 	Zone   string
 	About  About
 	IP     netip.Addr // of Client
-	Domain string     // of the others
+	Domain string     // of the others, in the form that the list wants
 }
 
 // Bounds of one Ask, however many domains a text has.
@@ -81,9 +81,10 @@ func Questions(l Lists, f Facts) []Question {
 				continue
 			}
 			for _, zone := range zones {
-				asked := slices.ContainsFunc(out, func(q Question) bool { return q.Zone == zone && q.Domain == name })
-				if !asked && len(out) < MaxQuestions {
-					out = append(out, Question{Zone: zone, About: about, Domain: name})
+				q := Question{Zone: zone, About: about, Domain: asked(zone, about, name)}
+				twice := slices.ContainsFunc(out, func(o Question) bool { return o.Zone == zone && o.Domain == q.Domain })
+				if !twice && len(out) < MaxQuestions {
+					out = append(out, q)
 				}
 			}
 		}
@@ -92,6 +93,16 @@ func Questions(l Lists, f Facts) []Question {
 	domains(Sender, l.Sender, f.Sender...)
 	domains(BodyDomain, l.Body, f.Body...)
 	return out[:min(len(out), MaxQuestions)]
+}
+
+// asked is the form in which a list is asked about a name. Lists of what stands in texts want registered domains, unless
+// we know better.
+func asked(zone string, about About, name string) string {
+	l := Find(zone)
+	if l == nil && about == BodyDomain {
+		return registered(name)
+	}
+	return l.form(name)
 }
 
 // Ask puts questions side by side and gives the results in their order. It blocks until all are answered, at most for

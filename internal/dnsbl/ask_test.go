@@ -146,6 +146,35 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
+// Each list is asked about a name in the form that it wants; what that makes the same is asked once.
+func TestQuestionsInTheFormOfTheList(t *testing.T) {
+	const dbl, surbl, own = "dbl.spamhaus.org", "multi.surbl.org", "own.example"
+	for _, tt := range []struct {
+		what  string
+		lists Lists
+		f     Facts
+		want  string
+	}{
+		{"a sender below a registered domain", Lists{Sender: []string{dbl, surbl, own}}, Facts{Sender: []string{"News.Bounce.example.co.uk."}},
+			"news.bounce.example.co.uk.dbl.spamhaus.org example.co.uk.multi.surbl.org news.bounce.example.co.uk.own.example"},
+		{"a greeting", Lists{HELO: []string{dbl, surbl}}, Facts{HELO: "mx1.example.org"},
+			"mx1.example.org.dbl.spamhaus.org example.org.multi.surbl.org"},
+		{"links: a list that we do not know wants what they are registered as", Lists{Body: []string{dbl, surbl, own}}, Facts{Body: []string{"a.example.org", "b.example.org"}},
+			"a.example.org.dbl.spamhaus.org example.org.multi.surbl.org example.org.own.example b.example.org.dbl.spamhaus.org"},
+		{"each customer of a host of pages is registered there", Lists{Body: []string{surbl}}, Facts{Body: []string{"x.ana.github.io", "eva.github.io"}},
+			"ana.github.io.multi.surbl.org eva.github.io.multi.surbl.org"},
+		{"a public suffix is asked about as it is", Lists{Sender: []string{surbl}}, Facts{Sender: []string{"co.uk"}}, "co.uk.multi.surbl.org"},
+	} {
+		var got []string
+		for _, q := range Questions(tt.lists, tt.f) {
+			got = append(got, q.Domain+"."+q.Zone)
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.what, s, tt.want)
+		}
+	}
+}
+
 // fixed answers every question with the same records.
 type fixed struct{ records []netip.Addr }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/publicsuffix"
+
 	"posta/internal/resolver"
 )
 
@@ -18,6 +20,15 @@ const (
 	Addresses Kind = iota // IPv4 and, where the list has it, IPv6
 	Domains
 	Hashes // of mail addresses; not asked here
+)
+
+// Form is the form of a name that a list of domains wants to be asked about.
+type Form uint8
+
+// The forms.
+const (
+	WholeName        Form = iota // as it is written: the list has what is below a domain, or single hosts
+	RegisteredDomain             // the domain that somebody registered: a name below it is not listed, and the question is lost
 )
 
 // State is whether a list can be used.
@@ -42,6 +53,7 @@ type List struct {
 	// so with all that is below them.
 	Zone    string
 	Kind    Kind
+	Form    Form // of Domains
 	State   State
 	White   bool    // a listing speaks for the subject, unless the code says otherwise
 	What    string  // what it lists
@@ -113,6 +125,22 @@ func (l *List) Meaning(code netip.Addr) (meanings []string, good bool) {
 // means reports whether the list has a meaning for exactly this answer; nil has none.
 func (l *List) means(a [4]byte) bool {
 	return l != nil && slices.ContainsFunc(l.Codes, func(c Code) bool { return c.Pattern.matches(a) })
+}
+
+// form is a name, in A-labels, as the list wants it; a list that we do not know is asked about what is written.
+func (l *List) form(name string) string {
+	if l == nil || l.Form != RegisteredDomain {
+		return name
+	}
+	return registered(name)
+}
+
+// registered is the registered domain of a name: of a public suffix, which nobody registered, the name itself.
+func registered(name string) string {
+	if d, err := publicsuffix.EffectiveTLDPlusOne(name); err == nil {
+		return d
+	}
+	return name
 }
 
 // test is the entry that must be listed.

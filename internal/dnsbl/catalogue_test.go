@@ -23,6 +23,12 @@ func TestCatalogue(t *testing.T) {
 		if strings.HasPrefix(l.Zone, "*.") != (strings.Contains(l.Terms, "a key") && l.State == WithAccount) {
 			t.Errorf("%s: a zone with a key is written *.zone, and its terms say so", l.Zone)
 		}
+		if l.Form != WholeName && l.Kind != Domains {
+			t.Errorf("%s: only a list of domains wants a name in some form", l.Zone)
+		}
+		if (l.Form == RegisteredDomain) != strings.Contains(l.Terms, "registered domain") {
+			t.Errorf("%s: the terms tell of the form and the row does not, or the other way round", l.Zone)
+		}
 		for _, c := range l.Codes {
 			if c.Meaning == "" || !matchesSomething(c.Pattern) {
 				t.Errorf("%s: %q matches no answer", l.Zone, c.Pattern)

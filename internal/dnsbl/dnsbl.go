@@ -2,7 +2,7 @@
 // sound.
 //
 // [Catalogue] is the one table of lists that we know: what each lists, what its codes mean, where a listing is contested,
-// its terms, and which are dead. [Usable] tells whether a zone may be configured. Zones that are not in the table may: they
+// its terms, in which form it wants a name, and which are dead. [Usable] tells whether a zone may be configured. Zones that are not in the table may: they
 // are asked, only their codes have no words.
 //
 // A [Checker] asks one list one question and gives listed, not listed, or could not verify with the cause; [Checker.Ask] puts
@@ -159,7 +159,7 @@ func (c *Checker) IP(ctx context.Context, zone string, ip netip.Addr) Result {
 	return c.ask(ctx, zone, ip.String(), reversed(ip), k)
 }
 
-// Domain asks a list of domains about a name in A-labels.
+// Domain asks a list of domains about a name in A-labels, in the form that the list wants: Subject is that form.
 func (c *Checker) Domain(ctx context.Context, zone, domain string) Result {
 	name, err := resolver.Normalize(domain)
 	if err == nil {
@@ -170,6 +170,7 @@ func (c *Checker) Domain(ctx context.Context, zone, domain string) Result {
 	if err != nil {
 		return Result{Zone: zone, Name: Public(zone), Subject: domain, Cause: BadQuestion, Err: err}
 	}
+	name = Find(zone).form(name)
 	return c.ask(ctx, zone, name, name, domains)
 }
 

@@ -109,6 +109,16 @@ func TestDomain(t *testing.T) {
 	}
 }
 
+// URIBL has registered domains: a name below one is asked about as that.
+func TestDomainAsTheListWantsIt(t *testing.T) {
+	t.Parallel()
+	z := resolver.Static{"test.uribl.com.multi.uribl.com": {"A 127.0.0.2"}, "bad.org.multi.uribl.com": {"A 127.0.0.2"}}
+	r := New(z, nil).Domain(t.Context(), "multi.uribl.com", "mail.Bad.org")
+	if r.Status != Listed || r.Subject != "bad.org" || r.Query != "bad.org.multi.uribl.com" {
+		t.Errorf("got %v about %q, asked %q", r, r.Subject, r.Query)
+	}
+}
+
 // A list is tested once an hour, a test that DNS prevented once a minute.
 func TestHealthIsRemembered(t *testing.T) {
 	t.Parallel()

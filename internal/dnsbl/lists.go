@@ -101,11 +101,11 @@ var catalogue = [...]List{
 		{"127.0.0.2-3", "sent to a spam trap", false}, {"127.0.0.4", "exploited host", false}, {"127.0.0.11-12", "address that sends no mail by itself", false},
 	}, Delist: "https://lookup.abusix.com/search?q={subject}", Terms: "with a key"},
 	{Zone: "*.dblack.mail.abusix.zone", Kind: Domains, State: WithAccount, What: "Abusix: domains in spam", Delist: "https://lookup.abusix.com/search?q={subject}", Terms: "with a key"},
-	{Zone: "multi.surbl.org", Kind: Domains, What: "domains in the text of spam", Codes: []Code{
+	{Zone: "multi.surbl.org", Kind: Domains, Form: RegisteredDomain, What: "domains in the text of spam", Codes: []Code{
 		{"bit 4", "DM: disposable mail address", false}, {"bit 8", "PH: phishing", false}, {"bit 16", "MW: malware", false},
 		{"bit 32", "CT: click tracker", false}, {"bit 64", "ABUSE: spam", false}, {"bit 128", "CR: cracked site", false},
 	}, Entry: "surbl-org-permanent-test-point.com", Delist: "https://surbl.org/surbl-analysis", Terms: "free for few questions; asked about the registered domain"},
-	{Zone: "multi.uribl.com", Kind: Domains, What: "domains in the text of spam", Codes: []Code{
+	{Zone: "multi.uribl.com", Kind: Domains, Form: RegisteredDomain, What: "domains in the text of spam", Codes: []Code{
 		{"bit 2", "black: seen in spam", false}, {"bit 4", "grey: bulk mail, some unwanted", false}, {"bit 8", "red: young, seen by automats", false},
 	}, Entry: "test.uribl.com", Delist: "https://lookup.uribl.com/", Terms: "free for few questions; asked about the registered domain"},
 	{Zone: "ebl.msbl.org", Kind: Hashes, What: "mail addresses of fraudsters", Delist: "https://msbl.org/", Terms: "free"},

@@ -54,7 +54,7 @@ func (k *sink) addContent(ctx context.Context, set *finding.Set, f *facts) {
 	for _, found := range e.Findings {
 		set.Add(found)
 	}
-	k.addBodyLists(ctx, set, e.Links.Domains)
+	k.addBodyLists(ctx, set, e.Links.Hosts)
 	st := k.tx.regard.standing
 	e.Facts.History = st.Score >= goodStanding && len(f.from) == 1 && f.from[0] == string(k.env.ReversePath.Domain)
 	score := func(t taste) []finding.Finding { return k.score(ctx, set, e, t, ready) }
@@ -147,14 +147,14 @@ func (k *sink) examine(ctx context.Context, set *finding.Set, f *facts, features
 	return e
 }
 
-// addBodyLists asks the lists for domains, where some are configured, about those
-// that links lead to.
-func (k *sink) addBodyLists(ctx context.Context, set *finding.Set, domains []string) {
-	if len(domains) == 0 || len(k.s.in.cfg.Lists.Body) == 0 {
+// addBodyLists asks the lists for domains, where some are configured, about the
+// hosts that links lead to.
+func (k *sink) addBodyLists(ctx context.Context, set *finding.Set, hosts []string) {
+	if len(hosts) == 0 || len(k.s.in.cfg.Lists.Body) == 0 {
 		return
 	}
 	j := &k.tx.judge
-	about := dnsbl.Facts{Body: domains}
+	about := dnsbl.Facts{Body: hosts}
 	var answers eventually[[]dnsbl.Result]
 	k.s.in.ask(j.ctx, &j.wg, &answers, about)
 	addListed(set, k.tx, k.s.in.answers(ctx, &answers, about))

@@ -34,7 +34,7 @@ import (
 // Examination is what a message's content shows.
 type Examination struct {
 	Features learn.Features    // for the learner; none after Look
-	Links    links.Report      // its Domains and IPs are for blocklists
+	Links    links.Report      // its Hosts and IPs are for blocklists
 	Files    attach.Report     //
 	Findings []finding.Finding // outcomes of the checks of content that apply
 	Facts    Facts             // what counts in the score and is no check: shorteners, hidden text

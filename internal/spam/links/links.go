@@ -1,5 +1,5 @@
 // Package links looks at the URLs of a message for what spam and phishing do with
-// them, and lists the domains they lead to, for blocklists.
+// them, and lists the hosts they lead to, for blocklists.
 //
 // URLs are read as browsers read them (the WHATWG URL standard, as far as the host
 // goes): white space within is dropped, a backslash is a slash, one slash or three
@@ -7,8 +7,8 @@
 // percent-encoded. Registrable domains are those of the public suffix list that
 // golang.org/x/net carries.
 //
-// Limits: the links that package content kept (1,000); 200 domains; the report is
-// bounded. Time is linear in the octets of the links.
+// Limits: the links that package content kept (1,000); 200 hosts, of
+// one domain 4; the report is bounded. Time is linear in the octets of the links.
 package links
 
 import (
@@ -38,9 +38,12 @@ const (
 
 // Bounds of a report, and what is too many.
 const (
-	maxSeen    = 5
-	maxDomains = 200
-	flood      = 1000
+	maxSeen  = 5
+	maxHosts = 200
+	// ofDomain: one domain does not use up what blocklists are asked, however many
+	// hosts its links name.
+	ofDomain = 4
+	flood    = 1000
 )
 
 // Hit is a rule that was broken, how often, and the first cases.
@@ -52,10 +55,12 @@ type Hit struct {
 
 // Report is what was found.
 type Report struct {
-	Hits    []Hit        // at most one for each rule, in the order of the rules
-	Domains []string     // registrable domains in the order of their appearance, in A-labels
-	IPs     []netip.Addr // hosts that are addresses
-	Over    bool         // there were more domains or links than are listed
+	Hits  []Hit        // at most one for each rule, in the order of the rules
+	Hosts []string     // host names in the order of their appearance, in A-labels
+	IPs   []netip.Addr // hosts that are addresses
+	Over  bool         // there were more hosts or links than are listed
+
+	of map[string]int // how many of Hosts belong to a registrable domain
 }
 
 // Inspect looks at the links of a message.
@@ -100,7 +105,7 @@ func (r *Report) link(l *content.Link) {
 		r.hit(Address, shown)
 		r.addr(u.Addr)
 	} else {
-		r.domain(u.Domain)
+		r.host(u.Host, u.Domain)
 		if mixed(u.Host) {
 			r.hit(Script, u.Host)
 		}
@@ -115,19 +120,23 @@ func (r *Report) link(l *content.Link) {
 	}
 }
 
-func (r *Report) domain(d string) {
-	if d == "" || slices.Contains(r.Domains, d) {
+func (r *Report) host(h, domain string) {
+	if h == "" || slices.Contains(r.Hosts, h) {
 		return
 	}
-	if len(r.Domains) >= maxDomains {
+	if len(r.Hosts) >= maxHosts || r.of[domain] >= ofDomain {
 		r.Over = true
 		return
 	}
-	r.Domains = append(r.Domains, d)
+	if r.of == nil {
+		r.of = map[string]int{}
+	}
+	r.of[domain]++
+	r.Hosts = append(r.Hosts, h)
 }
 
 func (r *Report) addr(a netip.Addr) {
-	if len(r.IPs) < maxDomains && !slices.Contains(r.IPs, a) {
+	if len(r.IPs) < maxHosts && !slices.Contains(r.IPs, a) {
 		r.IPs = append(r.IPs, a)
 	}
 }

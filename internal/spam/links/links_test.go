@@ -91,11 +91,24 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// Domains for blocklists are registrable ones, each once.
-func TestDomains(t *testing.T) {
-	r := Inspect(read(t, `<a href=http://a.b.example.co.uk>x</a><img src=//cdn.example.co.uk/x><a href=http://[2001:db8::1]>x</a> see http://other.example/`))
-	if !slices.Equal(r.Domains, []string{"example.co.uk", "other.example"}) || len(r.IPs) != 1 || r.Over {
+// Hosts for blocklists are whole names, each once: some lists have single hosts.
+func TestHosts(t *testing.T) {
+	r := Inspect(read(t, `<a href=http://A.b.example.co.uk>x</a><img src=//cdn.example.co.uk/x><a href=http://[2001:db8::1]>x</a> see http://other.example/ and http://a.b.example.co.uk/y`))
+	if !slices.Equal(r.Hosts, []string{"a.b.example.co.uk", "cdn.example.co.uk", "other.example"}) || len(r.IPs) != 1 || r.Over {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A domain with a host for each link leaves room for the one behind it.
+func TestHostsOfOneDomain(t *testing.T) {
+	var b strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&b, "<a href=http://x%d.example.org/>x</a>", i)
+	}
+	b.WriteString("<a href=http://bad.example.net/>x</a>")
+	r := Inspect(read(t, b.String()))
+	if len(r.Hosts) != ofDomain+1 || r.Hosts[ofDomain] != "bad.example.net" || !r.Over {
+		t.Errorf("%v, over %v", r.Hosts, r.Over)
 	}
 }
 
@@ -106,8 +119,8 @@ func TestFlood(t *testing.T) {
 		fmt.Fprintf(&b, "<a href=http://x%d.example/>x</a>", i)
 	}
 	r := Inspect(read(t, b.String()))
-	if len(r.Domains) > maxDomains || !r.Over {
-		t.Errorf("%d domains, over %v", len(r.Domains), r.Over)
+	if len(r.Hosts) > maxHosts || !r.Over {
+		t.Errorf("%d hosts, over %v", len(r.Hosts), r.Over)
 	}
 	if len(r.Hits) != 1 || r.Hits[0].Rule != Flood || r.Hits[0].Count < flood {
 		t.Errorf("%+v", r.Hits)
