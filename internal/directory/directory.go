@@ -124,6 +124,12 @@ func (v *View) Domains() []string {
 	return out
 }
 
+// Domain finds a domain of ours by id; nil if there is none.
+func (v *View) Domain(id store.DomainID) *store.Domain { return v.byDomain[id] }
+
+// DomainNamed finds a domain of ours by its name; nil if there is none.
+func (v *View) DomainNamed(d addr.Domain) *store.Domain { return v.domains[string(d)] }
+
 // Account finds an account by id; nil if there is none.
 func (v *View) Account(id mailbox.AccountID) *store.Account { return v.accounts[id] }
 
