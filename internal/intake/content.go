@@ -8,9 +8,9 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/dnsbl"
-	"posta/internal/filing"
 	"posta/internal/finding"
 	"posta/internal/policy"
+	"posta/internal/reputation"
 	"posta/internal/spam"
 	"posta/internal/spam/learn"
 	"posta/internal/spam/tally"
@@ -70,18 +70,13 @@ func (k *sink) addContent(ctx context.Context, set *finding.Set, f *facts) {
 // tastes are those of the recipients, in their order; ready tells whether what was
 // learned suffices to say anything for one of them.
 func (k *sink) tastes(ctx context.Context, f *facts) (ts []taste, ready bool) {
-	ts = make([]taste, len(k.env.Recipients))
-	accounts := make([]int64, len(ts)) // 0: the recipient is not one account
-	for i, r := range k.env.Recipients {
-		if _, targets := filing.Ask(k.tx.view, r.Address); len(targets) == 1 {
-			accounts[i] = int64(targets[0].Account)
-		}
-	}
+	parties := k.parties()
+	ts = make([]taste, len(parties))
 	if l := k.s.in.cfg.Learner; l != nil {
-		for i, id := range accounts {
+		for i, p := range parties {
 			m := tally.Shared
-			if id != 0 {
-				m = tally.Account(id)
+			if p.Account != 0 {
+				m = tally.Account(p.Account)
 			}
 			can, own, err := l.Ready(ctx, m)
 			if err != nil {
@@ -93,20 +88,20 @@ func (k *sink) tastes(ctx context.Context, f *facts) (ts []taste, ready bool) {
 			}
 		}
 	}
-	k.addKnown(ctx, f, accounts, ts)
+	k.addKnown(ctx, f, parties, ts)
 	return ts, ready
 }
 
-// addKnown asks which of the recipients wrote to the author, if anybody here did.
-func (k *sink) addKnown(ctx context.Context, f *facts, accounts []int64, ts []taste) {
-	if !k.tx.regard.Known.ByAnyone {
+// addKnown asks which of the recipients wrote to the author, if anybody near one did.
+func (k *sink) addKnown(ctx context.Context, f *facts, parties []reputation.Party, ts []taste) {
+	if !k.tx.regard.Known {
 		return
 	}
 	author, err := addr.ParseAddress(f.author)
 	if err != nil {
 		return
 	}
-	known, err := k.s.in.cfg.Memory.Known(ctx, author, accounts...)
+	known, err := k.s.in.cfg.Memory.Known(ctx, author, parties...)
 	for i := range known {
 		ts[i].known = err == nil && known[i].ByAccount
 	}

@@ -24,14 +24,14 @@ func (s *session) greylist(ctx context.Context, e *mail.Envelope, a addr.Address
 }
 
 // mayCome asks whether a stranger is known, or has waited long enough by now; then
-// it is remembered. Whoever our users write to does not wait, where SPF proves that
-// it is he. A memory that cannot be asked puts nobody off.
+// it is remembered. Whoever the recipient's circle writes to does not wait for it,
+// where SPF proves that it is he. A memory that cannot be asked puts nobody off.
 func (s *session) mayCome(ctx context.Context, e *mail.Envelope, a addr.Address, check string) bool {
 	memory := s.in.cfg.Memory
 	if memory == nil || e.Client.Door != mail.MX || e.Client.Class >= mail.LocalNetwork {
 		return true
 	}
-	if s.tx.greylisted || s.knownSender(ctx, e) {
+	if s.tx.cameAgain || s.knownSender(ctx, e, a) {
 		s.tx.greylisted = true
 		return true
 	}
@@ -44,7 +44,7 @@ func (s *session) mayCome(ctx context.Context, e *mail.Envelope, a addr.Address,
 		s.in.cfg.Log.WarnContext(ctx, "greylist not asked", "err", err)
 	}
 	if ans.Pass {
-		s.tx.greylisted = true
+		s.tx.cameAgain, s.tx.greylisted = true, true
 		return true
 	}
 	s.tx.aside(finding.Of(finding.Greylisted, finding.Fail, a.String(), "because of", check,
@@ -52,14 +52,14 @@ func (s *session) mayCome(ctx context.Context, e *mail.Envelope, a addr.Address,
 	return false
 }
 
-// knownSender reports whether our users wrote to a reverse-path that SPF proves.
-func (s *session) knownSender(ctx context.Context, e *mail.Envelope) bool {
+// knownSender reports whether those of a recipient's circle wrote to a reverse-path
+// that SPF proves.
+func (s *session) knownSender(ctx context.Context, e *mail.Envelope, a addr.Address) bool {
 	r := &s.tx.judge.spfSeen
 	if r.Status != spf.Pass || r.Identity != spf.MailFrom {
 		return false
 	}
-	known, err := s.in.cfg.Memory.Known(ctx, e.ReversePath, 0)
-	return err == nil && known[0].ByAnyone
+	return s.in.written.knows(ctx, s.tx.party(a).Circle, e.ReversePath).ByCircle
 }
 
 // greylist does the same for what only the message showed, when an administrator

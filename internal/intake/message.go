@@ -15,6 +15,7 @@ import (
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/message"
+	"posta/internal/reputation"
 	"posta/internal/resolver"
 	"posta/internal/smtp"
 	"posta/internal/smtpserver"
@@ -42,6 +43,7 @@ type sink struct {
 	chain    *arc.Verifier       // beside the verifier
 	cancel   context.CancelFunc  // of the verifier's look-ups
 	own      [][]finding.Finding // the score's, of recipients for whom it is another; nil: of none
+	to       []reputation.Party  // see parties; nil: not looked up yet
 }
 
 // Data implements smtpserver.Session.

@@ -20,10 +20,10 @@ import (
 // regard is what speaks for a stranger, or against it, beside the findings. Nobody is
 // refused for want of it; a score of spam may take it into account.
 type regard struct {
-	Provider string           // the big provider that it is, "" for none
-	Allowed  []dnsbl.Result   // allowlists that have it
-	standing                  // how its mail fared here before
-	Known    reputation.Known // whether our users wrote to the author, whom DMARC proved
+	Provider string         // the big provider that it is, "" for none
+	Allowed  []dnsbl.Result // allowlists that have it
+	standing                // how its mail fared here before
+	Known    bool           // one of a recipient's circle wrote to the author, whom DMARC proved
 }
 
 // standing is what is remembered of the reverse-path's domain from the client's
@@ -179,7 +179,8 @@ func (s *session) rememberRefused(tx *transaction) {
 	}
 }
 
-// recognise asks whether our users wrote to the author, if DMARC proved who that is.
+// recognise asks whether our users wrote to the author, if DMARC proved who that is:
+// for each recipient, those of his own circle.
 func (k *sink) recognise(ctx context.Context, set *finding.Set, f *facts) {
 	in := k.s.in
 	if in.cfg.Memory == nil || len(f.from) != 1 || set.Outcome(finding.DMARCFail) != finding.Pass {
@@ -189,8 +190,16 @@ func (k *sink) recognise(ctx context.Context, set *finding.Set, f *facts) {
 	if err != nil {
 		return
 	}
-	if k.tx.regard.Known = in.written.knows(ctx, author); k.tx.regard.Known.ByAnyone {
-		k.tx.noteFact("known correspondent", author.String()+": days on which we wrote: "+strconv.Itoa(k.tx.regard.Known.Days)+", the last "+k.tx.regard.Known.Last.Format(time.DateOnly))
+	seen := map[reputation.Circle]bool{}
+	for _, p := range k.parties() {
+		if seen[p.Circle] {
+			continue
+		}
+		seen[p.Circle] = true
+		if known := in.written.knows(ctx, p.Circle, author); known.ByCircle {
+			k.tx.regard.Known = true
+			k.tx.noteFact("known correspondent", author.String()+": days on which we wrote: "+strconv.Itoa(known.Days)+", the last "+known.Last.Format(time.DateOnly))
+		}
 	}
 }
 

@@ -60,6 +60,7 @@ type transaction struct {
 	notes      []finding.Fact    // for the trace: what fails no check
 	asides     []finding.Finding // for the trace: about one recipient alone
 	greylisted bool              // it was to be greylisted, and is known
+	cameAgain  bool              // and so for every recipient: it has waited
 }
 
 type reservation struct {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"posta/internal/addr"
 	"posta/internal/command"
 	"posta/internal/dnsbl"
 	"posta/internal/finding"
@@ -553,6 +554,82 @@ func TestCorrespondents(t *testing.T) {
 		if n != tt.want {
 			t.Errorf("%s: known %d times, want %d", tt.client.IP, n, tt.want)
 		}
+	}
+}
+
+// Whom one domain of ours writes to is not put off for it, and waits for another.
+func TestCorrespondentsOfEachDomain(t *testing.T) {
+	h, _ := strangersHouse(t, nil)
+	h.addDomain("otra.test", "eva")
+	luis := mail.Client{Door: mail.Submission, Class: mail.Authenticated, Login: "luis@empresa.test", Account: int64(h.ids["luis"]), HELO: "x", EHLO: true, IP: netip.MustParseAddr("192.0.2.77")}
+	if _, final := h.talk(luis, "luis@empresa.test", []string{"pepe@friend.example"}, "Subject: x\r\n\r\nhola\r\n"); final[0].Code != 250 {
+		t.Fatal(final)
+	}
+	h.runOnce(t)
+	rcpt, final := h.talk(line("198.51.100.91"), "pepe@friend.example", []string{"ana@empresa.test", "eva@otra.test", "luis@empresa.test"}, letter)
+	if len(rcpt) != 1 || !strings.HasPrefix(rcpt[0], "451 4.7.1 <eva@otra.test>: Not known here yet") || final[0].Code != 250 {
+		t.Error(rcpt, final)
+	}
+	rcpt, _ = h.talk(line("198.51.100.91"), "other@friend.example", []string{"ana@empresa.test"}, letter)
+	if len(rcpt) != 1 {
+		t.Error("a stranger of the same domain is not put off:", rcpt)
+	}
+}
+
+// addDomain adds a domain with one account.
+func (h *house) addDomain(name, account string) {
+	h.t.Helper()
+	err := h.store.ChangeDirectory(h.t.Context(), func(tx store.DirectoryTx) (store.Audit, error) {
+		d := &store.Domain{Name: name}
+		if err := tx.PutDomain(d); err != nil {
+			return store.Audit{}, err
+		}
+		a := &store.Account{Domain: d.ID, Login: account + "@" + name}
+		if err := tx.PutAccount(a); err != nil {
+			return store.Audit{}, err
+		}
+		h.ids[account] = a.ID
+		return store.Audit{}, tx.PutAddress(store.Address{Domain: d.ID, Local: account, Account: a.ID})
+	})
+	if err == nil {
+		err = h.dir.Refresh(h.t.Context())
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// What one account writes in a day is remembered up to a bound: a newsletter does not
+// push out whom others wrote to.
+func TestCorrespondentsADay(t *testing.T) {
+	h, now := strangersHouse(t, nil)
+	ana, luis := partyOf(h.dir.View(), h.ids["ana"]), partyOf(h.dir.View(), h.ids["luis"])
+	n := notedToday{pairs: map[pair]bool{}, of: map[int64]int{}}
+	friend := func(i int) addr.Address { return address(t, fmt.Sprintf("p%d@friend.example", i)) }
+	write := func(by reputation.Party, from, to int) {
+		var all []addr.Address
+		for i := from; i < to; i++ {
+			all = append(all, friend(i))
+		}
+		h.Intake.written.note(t.Context(), &n, wrote{by, all}, func(err error) { t.Error(err) })
+	}
+	known := func(by reputation.Party, i int) bool {
+		got, err := h.cfg.Memory.Known(t.Context(), friend(i), by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got[0].ByAccount
+	}
+	write(ana, 0, maxADay-1)
+	write(ana, maxADay-2, 2*maxADay)
+	write(luis, 2*maxADay, 2*maxADay+1)
+	if !known(ana, 0) || !known(ana, maxADay-1) || known(ana, maxADay) || known(ana, 2*maxADay-1) || !known(luis, 2*maxADay) {
+		t.Error("not the first 500 of ana and the one of luis")
+	}
+	now.t = now.t.Add(24 * time.Hour)
+	write(ana, maxADay, maxADay+1)
+	if !known(ana, maxADay) {
+		t.Error("the next day is another")
 	}
 }
 

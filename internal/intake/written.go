@@ -7,8 +7,12 @@ import (
 	"time"
 
 	"posta/internal/addr"
+	"posta/internal/directory"
+	"posta/internal/filing"
 	"posta/internal/mail"
+	"posta/internal/mailbox"
 	"posta/internal/reputation"
+	"posta/internal/store"
 )
 
 // correspondents remembers whom our users write to. What is noticed waits in a queue
@@ -21,13 +25,19 @@ type correspondents struct {
 	lost   atomic.Int64 // notices for which the queue had no room
 
 	mu    sync.Mutex
-	known map[addr.Address]knownUntil
+	known map[asked]knownUntil
 }
 
 // wrote is one submission.
 type wrote struct {
-	account int64
-	to      []addr.Address
+	by reputation.Party
+	to []addr.Address
+}
+
+// asked is who was asked for, and on behalf of which circle of ours.
+type asked struct {
+	circle reputation.Circle
+	who    addr.Address
 }
 
 type knownUntil struct {
@@ -40,33 +50,36 @@ const (
 	maxNoted   = 1 << 14     // pairs of which it is known that today's is noted
 	knownFor   = time.Minute // how long an answer about a sender is believed
 	maxKnown   = 8192        // answers that are kept; of more all are asked again
+	// maxADay is to how many addresses one account's letters are noted in a day. Who
+	// writes to more sends newsletters; they would push out everybody's correspondents.
+	maxADay = 500
 )
 
 func newCorrespondents(m *reputation.Memory, now func() time.Time) *correspondents {
-	return &correspondents{memory: m, now: now, queue: make(chan wrote, maxWritten), known: map[addr.Address]knownUntil{}}
+	return &correspondents{memory: m, now: now, queue: make(chan wrote, maxWritten), known: map[asked]knownUntil{}}
 }
 
-// wrote notes that an account's message to addresses outside was accepted. It does
-// not block.
-func (c *correspondents) wrote(account int64, to []addr.Address) {
+// wrote notes that a message of ours to addresses outside was accepted. It does not
+// block.
+func (c *correspondents) wrote(by reputation.Party, to []addr.Address) {
 	select {
-	case c.queue <- wrote{account, to}:
+	case c.queue <- wrote{by, to}:
 	default:
 		c.lost.Add(1)
 	}
 }
 
-// knows tells of an address whether anybody here wrote to it. Who cannot be looked up
-// is a stranger.
-func (c *correspondents) knows(ctx context.Context, a addr.Address) reputation.Known {
-	now, key := c.now(), a.Fold()
+// knows tells of an address whether anybody of a circle wrote to it. Who cannot be
+// looked up is a stranger.
+func (c *correspondents) knows(ctx context.Context, circle reputation.Circle, a addr.Address) reputation.Known {
+	now, key := c.now(), asked{circle, a.Fold()}
 	c.mu.Lock()
 	k, ok := c.known[key]
 	c.mu.Unlock()
 	if ok && now.Before(k.until) {
 		return k.Known
 	}
-	found, err := c.memory.Known(ctx, a, 0)
+	found, err := c.memory.Known(ctx, a, reputation.Party{Circle: circle})
 	if err != nil {
 		return reputation.Known{}
 	}
@@ -82,7 +95,7 @@ func (c *correspondents) knows(ctx context.Context, a addr.Address) reputation.K
 // run writes down what waits until ctx ends, and then what still waits. failed is
 // told of errors.
 func (c *correspondents) run(ctx context.Context, failed func(error)) {
-	n := notedToday{pairs: map[pair]bool{}}
+	n := notedToday{pairs: map[pair]bool{}, of: map[int64]int{}}
 	// A notice that is taken from the queue is written, whenever ctx ends.
 	lasting := context.WithoutCancel(ctx)
 	for {
@@ -108,6 +121,7 @@ func (c *correspondents) run(ctx context.Context, failed func(error)) {
 type notedToday struct {
 	day   int64
 	pairs map[pair]bool
+	of    map[int64]int // how many of an account were noted
 }
 
 type pair struct {
@@ -117,13 +131,17 @@ type pair struct {
 
 func (c *correspondents) note(ctx context.Context, n *notedToday, w wrote, failed func(error)) {
 	if day := c.now().Unix() / (24 * 60 * 60); day != n.day || len(n.pairs) >= maxNoted {
+		if day != n.day {
+			clear(n.of)
+		}
 		n.day = day
 		clear(n.pairs)
 	}
 	var news []addr.Address
 	for _, a := range w.to {
-		if p := (pair{w.account, a.Fold()}); !n.pairs[p] {
+		if p := (pair{w.by.Account, a.Fold()}); !n.pairs[p] && n.of[w.by.Account] < maxADay {
 			n.pairs[p] = true
+			n.of[w.by.Account]++
 			news = append(news, a)
 		}
 	}
@@ -132,13 +150,13 @@ func (c *correspondents) note(ctx context.Context, n *notedToday, w wrote, faile
 	}
 	ctx, cancel := context.WithTimeout(ctx, reputation.FlushEvery)
 	defer cancel()
-	if err := c.memory.Wrote(ctx, w.account, news...); err != nil {
+	if err := c.memory.Wrote(ctx, w.by, news...); err != nil {
 		failed(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range news {
-		delete(c.known, a.Fold())
+		delete(c.known, asked{w.by.Circle, a.Fold()})
 	}
 }
 
@@ -155,8 +173,44 @@ func (k *sink) rememberWritten() {
 		}
 	}
 	if len(to) > 0 {
-		k.s.in.written.wrote(e.Client.Account, to)
+		k.s.in.written.wrote(partyOf(k.tx.view, mailbox.AccountID(e.Client.Account)), to)
 	}
+}
+
+// partyOf is an account as one of a circle.
+func partyOf(v *directory.View, id mailbox.AccountID) reputation.Party {
+	p := reputation.Party{Account: int64(id)}
+	if a := v.Account(id); a != nil {
+		p.Circle = circleOf(v.Domain(a.Domain))
+	}
+	return p
+}
+
+func circleOf(d *store.Domain) reputation.Circle {
+	if d == nil {
+		return ""
+	}
+	return reputation.CircleOf(d.Tenant, int64(d.ID))
+}
+
+// party is whom a recipient is: an account, or of an address that leads to several,
+// or to nobody here, the circle of its domain.
+func (tx *transaction) party(a addr.Address) reputation.Party {
+	if _, targets := filing.Ask(tx.view, a); len(targets) == 1 && targets[0].Account != 0 {
+		return partyOf(tx.view, targets[0].Account)
+	}
+	return reputation.Party{Circle: circleOf(tx.view.DomainNamed(a.Domain))}
+}
+
+// parties are those of the recipients, in their order.
+func (k *sink) parties() []reputation.Party {
+	if k.to == nil {
+		k.to = make([]reputation.Party, len(k.env.Recipients))
+		for i, r := range k.env.Recipients {
+			k.to[i] = k.tx.party(r.Address)
+		}
+	}
+	return k.to
 }
 
 // Run does what goes on beside the sessions: blocklists are tested before anybody

@@ -24,6 +24,11 @@
 // alone. The score is between -1 and 1, recent days count more, and nobody is
 // below 0 for being unknown. The counts are shown with it.
 //
+// # Correspondents
+//
+// Whom an account wrote to, is known to it and to its [Circle], a tenant or a domain
+// of ours: what one writes opens no door of another.
+//
 // # Limits of strangers
 //
 // [Strangers] limits only a [Stranger], and only [AsStranger] makes one: never

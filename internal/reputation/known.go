@@ -3,6 +3,7 @@ package reputation
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,11 +14,43 @@ import (
 // correspondentFor is how long somebody is known after our user wrote last.
 const correspondentFor = 400 * 24 * time.Hour
 
+// Circle is those of ours who share whom they wrote to: a tenant of the house, or a
+// domain that has none. What one circle writes opens no door of another. "" is no
+// circle: nobody is known there.
+type Circle string
+
+// CircleOf is the circle of a domain of ours, by its ids.
+func CircleOf(tenant, domain int64) Circle {
+	if tenant != 0 {
+		return Circle("tenant " + strconv.FormatInt(tenant, 10))
+	}
+	return Circle("domain " + strconv.FormatInt(domain, 10))
+}
+
+// Party is one of ours, who writes or to whom is written: an account, 0 for an
+// address that is not one account's, and its circle.
+type Party struct {
+	Account int64
+	Circle  Circle
+}
+
+// keys are the facts about a stranger that concern the party: the account's own, and
+// its circle's. One that it has not is "".
+func (p Party) keys(a addr.Address) (own, circle string) {
+	if p.Account != 0 {
+		own = key(strconv.FormatInt(p.Account, 10), a.Fold().String())
+	}
+	if p.Circle != "" {
+		circle = key(string(p.Circle), a.Fold().String())
+	}
+	return own, circle
+}
+
 // Known is whom our users wrote to. The zero value is a stranger.
 type Known struct {
 	ByAccount bool      // the recipient's own account wrote to them
-	ByAnyone  bool      // somebody in this house did
-	Since     time.Time // of the account if ByAccount, else of the house
+	ByCircle  bool      // somebody of his circle did, himself included
+	Since     time.Time // of the account if ByAccount, else of the circle
 	Last      time.Time // to the day
 	Days      int       // on how many days
 }
@@ -55,24 +88,20 @@ func parseCorrespondent(f store.Fact) (c correspondent, ok bool) {
 	return c, true
 }
 
-// Wrote remembers that an account wrote to addresses today. It is called after a
+// Wrote remembers that one of ours wrote to addresses today. It is called after a
 // submission was accepted; what was noticed today already costs a read only.
-func (m *Memory) Wrote(ctx context.Context, account int64, to ...addr.Address) error {
+func (m *Memory) Wrote(ctx context.Context, by Party, to ...addr.Address) error {
 	now := m.now()
 	today := dayOf(now)
-	var keys []string
-	seen := map[string]bool{}
+	var keys keySet
 	for _, a := range to {
-		for _, id := range []int64{account, everyone} {
-			if k := knownKey(id, a); !seen[k] && !a.IsZero() {
-				seen[k] = true
-				keys = append(keys, k)
-			}
+		if !a.IsZero() {
+			own, circle := by.keys(a)
+			keys.add(own)
+			keys.add(circle)
 		}
 	}
-	for len(keys) > 0 {
-		batch := keys[:min(len(keys), maxBatch)]
-		keys = keys[len(batch):]
+	for batch := range slices.Chunk(keys.list, maxBatch) {
 		facts, err := m.facts.FactsOf(ctx, store.Correspondent, batch...)
 		if err != nil {
 			return err
@@ -104,44 +133,66 @@ func (m *Memory) Wrote(ctx context.Context, account int64, to ...addr.Address) e
 	return nil
 }
 
-// everyone is the account under which the whole house is noted.
-const everyone int64 = 0
-
-func knownKey(account int64, a addr.Address) string {
-	return key(strconv.FormatInt(account, 10), a.Fold().String())
+// keySet holds keys, each once, in the order in which they came.
+type keySet struct {
+	list []string
+	seen map[string]bool
 }
 
-// Known tells of a sender, for each recipient's account (0 for one that is no
-// account), whether they were written to. Only an address that DMARC proved is
-// somebody we know: anybody can write another's address into a From field. On an
-// error everybody is a stranger.
-func (m *Memory) Known(ctx context.Context, from addr.Address, accounts ...int64) ([]Known, error) {
-	out := make([]Known, len(accounts))
+func (s *keySet) add(k string) {
+	if k == "" || s.seen[k] {
+		return
+	}
+	if s.seen == nil {
+		s.seen = map[string]bool{}
+	}
+	s.seen[k] = true
+	s.list = append(s.list, k)
+}
+
+// Known tells of a sender, for each recipient, whether he or his circle wrote to it.
+// Only an address that DMARC proved is somebody we know: anybody can write another's
+// address into a From field. On an error everybody is a stranger.
+func (m *Memory) Known(ctx context.Context, from addr.Address, recipients ...Party) ([]Known, error) {
+	out := make([]Known, len(recipients))
 	if from.IsZero() {
 		return out, nil
 	}
-	for start := 0; start < len(accounts); start += maxBatch - 1 {
-		batch := accounts[start:min(start+maxBatch-1, len(accounts))]
-		keys := []string{knownKey(everyone, from)}
-		for _, id := range batch {
-			keys = append(keys, knownKey(id, from))
-		}
-		facts, err := m.facts.FactsOf(ctx, store.Correspondent, keys...)
+	var keys keySet
+	for _, p := range recipients {
+		own, circle := p.keys(from)
+		keys.add(own)
+		keys.add(circle)
+	}
+	found := make(map[string]correspondent, len(keys.list))
+	for batch := range slices.Chunk(keys.list, maxBatch) {
+		facts, err := m.facts.FactsOf(ctx, store.Correspondent, batch...)
 		if err != nil {
-			return make([]Known, len(accounts)), err
+			return out, err
 		}
-		house, any := parseCorrespondent(facts[0])
-		for i, id := range batch {
-			c, own := parseCorrespondent(facts[i+1])
-			if own = own && id != everyone; !own {
-				c = house
-			}
-			if own || any {
-				out[start+i] = Known{ByAccount: own, ByAnyone: true, Since: dayTime(c.since), Last: dayTime(c.last), Days: int(c.days)}
+		for i, f := range facts {
+			if c, ok := parseCorrespondent(f); ok {
+				found[batch[i]] = c
 			}
 		}
 	}
+	for i, p := range recipients {
+		out[i] = p.known(from, found)
+	}
 	return out, nil
+}
+
+// known reads what was found for one recipient.
+func (p Party) known(from addr.Address, found map[string]correspondent) Known {
+	ownKey, circleKey := p.keys(from)
+	c, own := found[ownKey]
+	if !own {
+		var circle bool
+		if c, circle = found[circleKey]; !circle {
+			return Known{}
+		}
+	}
+	return Known{ByAccount: own, ByCircle: true, Since: dayTime(c.since), Last: dayTime(c.last), Days: int(c.days)}
 }
 
 func dayTime(d int64) time.Time { return time.Unix(d*24*60*60, 0).UTC() }

@@ -155,7 +155,7 @@ func TestStoreFails(t *testing.T) {
 	if s, err := m.Standing(t.Context(), Sender{Domain: "a.example"}); s.Score(t0) != 0 || !errors.Is(err, errBroken) {
 		t.Errorf("Standing: %+v, %v", s, err)
 	}
-	if k, err := m.Known(t.Context(), ana, 1, 2); len(k) != 2 || k[0] != (Known{}) || !errors.Is(err, errBroken) {
+	if k, err := m.Known(t.Context(), ana, Party{Account: 1}, Party{Account: 2}); len(k) != 2 || k[0] != (Known{}) || !errors.Is(err, errBroken) {
 		t.Errorf("Known: %+v, %v", k, err)
 	}
 	m.Record(Sender{Domain: "a.example"}, Wanted)
@@ -275,43 +275,47 @@ func (c *counted) ChangeFacts(_ context.Context, _ store.FactKind, keys []string
 	return nil
 }
 
+// Whom an account wrote to is known to it, and to its circle; to no other circle.
 func TestKnown(t *testing.T) {
 	m, s, c := newMemory(t)
-	const ana, bob = 7, 8
+	here, there := CircleOf(0, 1), CircleOf(0, 2)
+	ana, bob, eva, list := Party{7, here}, Party{8, here}, Party{9, there}, Party{0, here}
 	friend := address(t, "Friend@f.example")
-	wrote := func(account int64, to ...addr.Address) {
+	wrote := func(by Party, to ...addr.Address) {
 		t.Helper()
-		if err := m.Wrote(t.Context(), account, to...); err != nil {
+		if err := m.Wrote(t.Context(), by, to...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	known := func(from string, want ...string) {
 		t.Helper()
-		got, err := m.Known(t.Context(), address(t, from), ana, bob, 0)
+		got, err := m.Known(t.Context(), address(t, from), ana, bob, list, eva)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, k := range got {
 			text := "stranger"
-			if k.ByAnyone {
+			if k.ByCircle {
 				text = fmt.Sprintf("own %v, %s to %s, %d days", k.ByAccount, k.Since.Format("01-02"), k.Last.Format("01-02"), k.Days)
 			}
 			if text != want[i] {
-				t.Errorf("%s, account %d: %s, want %s", from, i, text, want[i])
+				t.Errorf("%s, party %d: %s, want %s", from, i, text, want[i])
 			}
 		}
 	}
-	known("friend@f.example", "stranger", "stranger", "stranger")
+	known("friend@f.example", "stranger", "stranger", "stranger", "stranger")
 	wrote(ana, friend, friend, address(t, "other@f.example"))
 	wrote(ana, friend)
-	known("friend@f.example", "own true, 03-02 to 03-02, 1 days", "own false, 03-02 to 03-02, 1 days", "own false, 03-02 to 03-02, 1 days")
+	known("friend@f.example", "own true, 03-02 to 03-02, 1 days", "own false, 03-02 to 03-02, 1 days", "own false, 03-02 to 03-02, 1 days", "stranger")
 	c.to(t0.Add(48 * time.Hour))
 	wrote(bob, friend)
-	known("FRIEND@f.example", "own true, 03-02 to 03-02, 1 days", "own true, 03-04 to 03-04, 1 days", "own false, 03-02 to 03-04, 2 days")
-	known("<>", "stranger", "stranger", "stranger")
-	known("f.example@friend.example", "stranger", "stranger", "stranger")
+	known("FRIEND@f.example", "own true, 03-02 to 03-02, 1 days", "own true, 03-04 to 03-04, 1 days", "own false, 03-02 to 03-04, 2 days", "stranger")
+	known("<>", "stranger", "stranger", "stranger", "stranger")
+	known("f.example@friend.example", "stranger", "stranger", "stranger", "stranger")
+	wrote(eva, address(t, "hers@f.example"))
+	known("hers@f.example", "stranger", "stranger", "stranger", "own true, 03-04 to 03-04, 1 days")
 	c.to(t0.Add(401 * 24 * time.Hour))
-	known("friend@f.example", "own false, 03-02 to 03-04, 2 days", "own true, 03-04 to 03-04, 1 days", "own false, 03-02 to 03-04, 2 days")
+	known("friend@f.example", "own false, 03-02 to 03-04, 2 days", "own true, 03-04 to 03-04, 1 days", "own false, 03-02 to 03-04, 2 days", "stranger")
 	if n, err := s.SweepFacts(t.Context()); n != 3 || err != nil {
 		t.Errorf("swept %d, %v", n, err)
 	}
@@ -320,11 +324,22 @@ func TestKnown(t *testing.T) {
 		many = append(many, address(t, fmt.Sprintf("p%d@many.example", i)))
 	}
 	wrote(ana, many...)
-	known("p249@many.example", "own true, 04-07 to 04-07, 1 days", "own false, 04-07 to 04-07, 1 days", "own false, 04-07 to 04-07, 1 days")
-	accounts := make([]int64, 1000)
-	accounts[999] = ana
-	if got, err := m.Known(t.Context(), many[0], accounts...); err != nil || !got[999].ByAccount || got[0].ByAccount || !got[0].ByAnyone {
+	known("p249@many.example", "own true, 04-07 to 04-07, 1 days", "own false, 04-07 to 04-07, 1 days", "own false, 04-07 to 04-07, 1 days", "stranger")
+	parties := make([]Party, 1000)
+	for i := range parties {
+		parties[i] = Party{int64(1000 + i), here}
+	}
+	parties[998], parties[999] = Party{}, ana
+	got, err := m.Known(t.Context(), many[0], parties...)
+	if err != nil || !got[999].ByAccount || got[0].ByAccount || !got[0].ByCircle || got[998] != (Known{}) {
 		t.Errorf("a thousand recipients: %v", err)
+	}
+}
+
+// The domains of a tenant are one circle; a tenant's number is no domain's.
+func TestCircleOf(t *testing.T) {
+	if CircleOf(3, 1) != CircleOf(3, 2) || CircleOf(0, 1) == CircleOf(0, 2) || CircleOf(3, 1) == CircleOf(0, 3) {
+		t.Error("circles are mixed up")
 	}
 }
 

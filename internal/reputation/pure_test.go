@@ -45,7 +45,8 @@ func FuzzKeys(f *testing.F) {
 		a.From, _ = addr.ParseAddress(from)
 		a.To, _ = addr.ParseAddress(to)
 		a.IP, _ = netip.ParseAddr(ip)
-		for _, k := range []string{a.tripletKey(), a.passedKey(), knownKey(1, a.From), Sender{Domain: a.From.Domain, IP: a.IP}.pair()} {
+		own, circle := Party{1, CircleOf(0, 1)}.keys(a.From)
+		for _, k := range []string{a.tripletKey(), a.passedKey(), own, circle, Sender{Domain: a.From.Domain, IP: a.IP}.pair()} {
 			if k == "" || len(k) > store.MaxFactKey || strings.IndexByte(k, 0) >= 0 || strings.ToValidUTF8(k, "") != k {
 				t.Fatalf("%q", k)
 			}
