@@ -172,6 +172,7 @@ func seenOf(rec *trace.Record) policy.Seen {
 	s := policy.Seen{
 		Class: class, Asked: asked, Filter: filter, PerRcpt: rec.Door == mail.LMTP.String(),
 		Whole: rec.Stage == trace.Accepted || rec.Stage == trace.AtData, Findings: &rec.Findings, Chain: chainOf(rec),
+		Greylist: slices.ContainsFunc(rec.Scans, func(s trace.Scan) bool { return s.Greylist }),
 	}
 	alone := takeAlone(&s, rec)
 	for _, to := range rec.To {

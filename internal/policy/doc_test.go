@@ -46,6 +46,9 @@ A check without a row has no consequence by itself: it counts in the score of ` 
 elsewhere (not a loop, not what a scanner found). Over SMTP one reply is for all recipients: when some accept, one whose verdict is a refusal gets the message
 into quarantine, never a bounce.
 
+A scanner that would like to see a stranger's message again later (rspamd's action "greylist") is heard where scan.refused refuses, defers or greylists: the
+message is put off once, with greylist.wait, by the same memory that serves every other reason. Who came again, and who is known, is not put off.
+
 ` + "`trusted_sealers = [\"lists.example.org\"]`" + ` in a policy's text names the forwarders whose word is taken: when such a one sealed a message (ARC, the d= of its
 ARC-Seal) and says that DMARC passed when the message came to it, dmarc.fail is not counted (RFC 8617 §7.2), and the trace says so. Nobody is trusted by default.
 

@@ -87,6 +87,10 @@ type Facts struct {
 	// Defer or Reject. The table may make it milder, not harder. Accept, the zero
 	// value, leaves it to the table.
 	Filter mail.Action
+	// Greylist is set when a scanner would like to see the message again later, and
+	// refuses nothing. It is heard of strangers, where the table lets filters put off:
+	// scan.refused greylists, defers or does more.
+	Greylist bool
 	// Postmaster is set for postmaster@ and abuse@, which take mail from clients
 	// that are refused elsewhere (RFC 5321 §4.5.1, RFC 2142).
 	Postmaster bool
@@ -134,7 +138,7 @@ type Exception struct {
 // in the table.
 func (p *Policy) Fold(s *finding.Set, f Facts) mail.Verdict {
 	var v mail.Verdict
-	if len(s.Others) == 0 {
+	if len(s.Others) == 0 && !f.Greylist {
 		return v
 	}
 	ex := p.exception(f.Recipient)
@@ -153,6 +157,9 @@ func (p *Policy) Fold(s *finding.Set, f Facts) mail.Verdict {
 		if step.Greylist && v.Greylist == "" {
 			v.Greylist = string(r.Check)
 		}
+	}
+	if v.Greylist == "" && p.wished(ex, f) {
+		v.Greylist = string(finding.ScanRefused)
 	}
 	if (f.Postmaster || f.Friend) && v.Action > mail.Junk && !hard(finding.ID(v.Check)) {
 		v.Action = mail.Accept
@@ -176,6 +183,16 @@ func Settle(vs []mail.Verdict) {
 			vs[i].Action = mail.Quarantine
 		}
 	}
+}
+
+// wished reports whether a scanner's wish to greylist is heard.
+func (p *Policy) wished(ex *Exception, f Facts) bool {
+	if !f.Greylist || f.Class >= mail.LocalNetwork {
+		return false
+	}
+	r := byCheck(finding.ScanRefused)
+	st := p.at(r, ex, cellOf(r, f, finding.Fail))
+	return st.Greylist || st.Action >= mail.Defer
 }
 
 // hard reports whether a check refuses even mail to postmaster@: a loop, and what a

@@ -14,6 +14,7 @@ type Seen struct {
 	Class    mail.Class
 	Asked    mail.Action  // what the From domain's DMARC record asked for
 	Filter   mail.Action  // what a filter asked for
+	Greylist bool         // a scanner would have liked to see it again later
 	PerRcpt  bool         // each recipient had a reply of its own (LMTP)
 	Whole    bool         // the message was read: its findings are all there
 	Chain    *Chain       // nil: no forwarder's word could have been taken
@@ -94,7 +95,7 @@ func (p *Policy) Replay(s *Seen) []Becomes {
 	for i := range s.To {
 		r := &s.To[i]
 		f := r.Facts
-		f.Class, f.DMARC, f.Filter = s.Class, asked, s.Filter
+		f.Class, f.DMARC, f.Filter, f.Greylist = s.Class, asked, s.Filter, s.Greylist
 		v := p.Fold(r.of(common), f)
 		out[i].Verdict = v
 		switch {
