@@ -27,7 +27,7 @@ func (tx *transaction) verdict(a addr.Address, set *finding.Set, asked mail.Acti
 // policyFacts are what the table needs besides the findings.
 func (tx *transaction) policyFacts(a addr.Address, asked mail.Action) policy.Facts {
 	return policy.Facts{
-		Class: tx.env.Client.Class, Recipient: a, DMARC: asked, Filter: tx.scan.wish(),
+		Class: tx.env.Client.Class, Recipient: a, DMARC: asked, Filter: tx.scan.wish(), Greylist: tx.scan.wantsAgain(),
 		Postmaster: directory.IsPostmaster(a) || tx.view.Reflects(a),
 		Friend:     tx.access.granted[a].friend,
 	}

@@ -48,7 +48,8 @@ type txScan struct {
 	reply smtp.Reply  // in the filter's words; zero: in ours
 
 	// greylist: a scanner (rspamd) would like to see the message again later, and
-	// remembers nothing itself. Whoever greylists may put the message off for it.
+	// remembers nothing itself. Policy hears of it, and the common memory of strangers
+	// serves it.
 	greylist bool
 
 	results []trace.Scan
@@ -64,6 +65,9 @@ func (t *txScan) wish() mail.Action {
 	}
 	return t.asks
 }
+
+// wantsAgain reports whether a scanner would like to see the message again later.
+func (t *txScan) wantsAgain() bool { return t != nil && t.greylist }
 
 // tellFilters begins to tell the milters of a transaction.
 func (s *session) tellFilters(e *mail.Envelope) {

@@ -248,10 +248,64 @@ func TestMilderWishes(t *testing.T) {
 	if got := h.mailIn("ana", "Junk"); len(got) != 1 || !strings.Contains(got[0], "\r\nX-Spam-Score: 7\r\n\r\nhola") {
 		t.Errorf("%q", got)
 	}
+	// Without a memory of strangers nobody could be known again.
 	if rec := send(told("X-Score: 5")); rec.To[0].Action != "accept" || !rec.Scans[0].Greylist {
 		t.Errorf("%+v", rec.Scans)
 	}
 	if _, final := h.talk(stranger(), "a@good.example", []string{"ana@empresa.test"}, told("X-Score: 16")); !strings.HasPrefix(final[0].String(), "550 5.7.1 A filter of this server refused the message") {
+		t.Error(final)
+	}
+}
+
+// rspamd's wish to see a message later puts strangers off once, as greylisting does.
+// Nobody of ours is put off, nor one who came again. A table by which filters refuse
+// nothing hears of no wish.
+func TestScannerWishesToGreylist(t *testing.T) {
+	h, now := strangersHouse(t, nil)
+	h.ask(scantest.Rspamd, scan.Member{})
+	cfg := h.cfg
+	h.Intake = New(cfg, h.dir, h.Intake.store, h.Intake.blobs, strangers, h.login)
+	ana := []string{"ana@empresa.test"}
+	const wait = "451 4.7.1 Not known here yet, try again in a few minutes [greylist.wait] https://"
+	good := from("192.0.2.1", "mx.good.example")
+	luis := mail.Client{Door: mail.Submission, Class: mail.Authenticated, Login: "luis@empresa.test", Account: int64(h.ids["luis"]), HELO: "x", EHLO: true, IP: netip.MustParseAddr("192.0.2.77")}
+	for _, tt := range []struct {
+		what   string
+		client mail.Client
+		from   string
+		to     []string
+		score  string
+		later  time.Duration
+		want   string
+	}{
+		{"a score that is no reason", good, "a@good.example", ana, "3", 0, "250 "},
+		{"the wish", good, "a@good.example", ana, "5", 0, wait},
+		{"too soon", good, "a@good.example", ana, "5", time.Minute, wait},
+		{"one of our own", luis, "luis@empresa.test", ana, "5", 0, "250 "},
+		{"the local network", from("127.0.0.1", "x"), "a@good.example", ana, "5", 0, "250 "},
+		{"postmaster@ hears everybody", good, "a@good.example", []string{"postmaster@empresa.test"}, "5", 0, "250 "},
+		{"it came again", good, "a@good.example", ana, "5", 5 * time.Minute, "250 "},
+		{"and is known", good, "other@good.example", ana, "5.5", 0, "250 "},
+	} {
+		now.t = now.t.Add(tt.later)
+		_, final := h.talk(tt.client, tt.from, tt.to, told("X-Score: "+tt.score))
+		if !strings.HasPrefix(final[0].String(), tt.want) {
+			t.Errorf("%s: %s", tt.what, final[0])
+		}
+		rec := h.kept(final)
+		f, put := rec.Findings.Find(finding.Greylisted)
+		if put != (tt.want == wait) || put && !strings.Contains(f.String(), "because of: scan.refused") {
+			t.Errorf("%s: %v", tt.what, f)
+		}
+		if put && (len(rec.Notes) == 0 || rec.Notes[0] != (finding.Fact{What: "a scanner would like it to come again later", Seen: "rspamd: score 5 of 15"})) {
+			t.Errorf("%s: %+v", tt.what, rec.Notes)
+		}
+		if tt.what == "it came again" && !rec.Greylisted {
+			t.Errorf("%s: %+v", tt.what, rec)
+		}
+	}
+	setPolicy(t, h, "level = 'strict'\n[rules]\n'scan.refused' = 'junk'\n")
+	if _, final := h.talk(from("203.0.113.20", "gw.nat.example"), "a@nat.example", ana, told("X-Score: 5")); final[0].Code != 250 {
 		t.Error(final)
 	}
 }

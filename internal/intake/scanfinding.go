@@ -82,7 +82,10 @@ func (t *txScan) take(ctx context.Context, k *sink, o *scan.Outcome, set *findin
 	for i := range o.Results {
 		r := &o.Results[i]
 		t.results = append(t.results, scanTrace(r))
-		t.greylist = t.greylist || r.Greylist
+		if r.Greylist {
+			t.greylist = true
+			k.tx.noteFact("a scanner would like it to come again later", fmt.Sprintf("%s: score %g of %g", r.Name, r.Score, r.Required))
+		}
 		switch {
 		case r.Cause != scan.NoCause:
 			if r.Cause != scan.Resting {

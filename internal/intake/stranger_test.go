@@ -256,15 +256,7 @@ func TestGreylistOfTheMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	h, now := strangersHouse(t, nil)
-	err := h.store.ChangeDirectory(t.Context(), func(tx store.DirectoryTx) (store.Audit, error) {
-		return store.Audit{}, tx.PutSetting(policy.Setting, text)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.dir.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	setPolicy(t, h, text)
 	send := func(to ...string) string {
 		_, final := h.talk(from("192.0.2.1", "mx.good.example"), "a@good.example", to, letter)
 		return final[0].String()
