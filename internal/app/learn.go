@@ -11,6 +11,7 @@ import (
 	"posta/internal/addr"
 	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/mail"
 	"posta/internal/mailbox"
 	"posta/internal/spam/learn"
 	"posta/internal/spam/tally"
@@ -82,8 +83,16 @@ func (s *State) forget(ctx context.Context, now time.Time) error {
 // newTrainer learns of what people do with their mail.
 func (s *server) newTrainer() *train.Trainer {
 	return train.New(train.Config{
-		Store: s.state.Store, Blobs: s.state.Blobs, Learner: s.state.Learner, Node: nodeName(), Now: s.opt.Now, Log: s.log,
+		Store: s.state.Store, Blobs: s.state.Blobs, Learner: s.state.Learner, Senders: senders{s}, Node: nodeName(), Now: s.opt.Now, Log: s.log,
 	})
+}
+
+// senders has the intake, which is made after the trainer, correct standings.
+type senders struct{ s *server }
+
+// Correct implements train.Senders.
+func (c senders) Correct(ctx context.Context, id mail.ID, was, is tally.Label) error {
+	return c.s.in.Correct(ctx, id, was, is)
 }
 
 // released lets mail that was held and let go teach that it was wanted.
@@ -107,7 +116,7 @@ func (r released) LearnGood(ctx context.Context, _ command.Principal, recipient 
 		}
 	}
 	for _, model := range models {
-		if _, err := r.s.Learner.Train(ctx, model, sample); err != nil {
+		if _, _, err := r.s.Learner.Train(ctx, model, sample); err != nil {
 			return err
 		}
 	}

@@ -152,7 +152,7 @@ func TestTraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.State.Learner.Train(t.Context(), gone, sample); err != nil {
+	if _, _, err := r.State.Learner.Train(t.Context(), gone, sample); err != nil {
 		t.Fatal(err)
 	}
 	n.learned(t, r.State, gone, tally.Count{Ham: 1})

@@ -139,8 +139,8 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 		return k.answer(k.putOff(rec, err))
 	}
 	k.rememberVerdicts(verdicts)
-	k.rememberWritten()
 	k.tellJudged(f, action)
+	k.rememberWritten(f.tree.Envelope)
 	in.held.add(int64(len(a.Holds)) * k.spool.size)
 	in.counts.Accepted.Add(1)
 	in.counts.Octets.Add(k.received)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"posta/internal/access"
+	"posta/internal/addr"
 	"posta/internal/admit"
 	"posta/internal/allowance"
 	"posta/internal/blob"
@@ -41,6 +42,15 @@ type Store interface {
 	KeepRefused(store.TraceRecord)
 	Usage(ctx context.Context, a AccountID) (octets, messages, quota int64, err error)
 	HeldStats(ctx context.Context) ([]store.HeldStat, error)
+	Trace(ctx context.Context, id mail.ID) (store.StoredTrace, error)
+}
+
+// Answers is told of submitted mail that answers other mail, some time after it was
+// accepted; it may block as long as a commit does.
+type Answers interface {
+	// Answered: an account wrote to addresses, in answer to messages named by their
+	// Message-IDs.
+	Answered(ctx context.Context, a AccountID, ids []string, to []addr.Address)
 }
 
 // Config of an Intake.
@@ -66,6 +76,8 @@ type Config struct {
 	Memory *reputation.Memory
 	// Learner says what was learned of such mail; nil: nothing was.
 	Learner Learner
+	// Answers hears whom our users answer, where there is a Memory; nil: nobody does.
+	Answers Answers
 	// Sent counts what our accounts submit in a day; nil counts nothing.
 	Sent *allowance.Counter
 	// NearLimit is told of an account that has used most of its day, once a day; nil
@@ -131,7 +143,7 @@ func New(cfg Config, dir *directory.Directory, st Store, blobs blob.Store, dns r
 		strangers: reputation.NewStrangers(cfg.Limits, 0), asked: newReflections(), slots: newSlots(),
 	}
 	if cfg.Memory != nil {
-		in.written = newCorrespondents(cfg.Memory, cfg.Now)
+		in.written = newCorrespondents(cfg.Memory, cfg.Answers, cfg.Now)
 	}
 	return in
 }

@@ -153,16 +153,16 @@ func (k *sink) rememberVerdicts(verdicts []mail.Verdict) {
 			best = v
 		}
 	}
-	fate := reputation.Wanted
-	switch best.Action {
-	case mail.Defer:
-		return
-	case mail.Junk, mail.Quarantine:
-		fate = reputation.Junk
-	case mail.Discard, mail.Reject:
-		fate = reputation.Refused
+	if best.Action != mail.Defer {
+		k.s.remember(k.tx, fates[best.Action], best.Check)
 	}
-	k.s.remember(k.tx, fate, best.Check)
+}
+
+// fates are what is counted of actions; of Defer nothing is.
+var fates = map[mail.Action]reputation.Fate{
+	mail.Accept: reputation.Wanted,
+	mail.Junk:   reputation.Junk, mail.Quarantine: reputation.Junk,
+	mail.Discard: reputation.Refused, mail.Reject: reputation.Refused,
 }
 
 // rememberRefused counts a transaction of which every recipient was refused, and one
@@ -217,7 +217,7 @@ func (tx *transaction) tell(r *trace.Record) {
 	for _, f := range tx.asides {
 		r.Findings.Add(f)
 	}
-	r.Notes, r.Greylisted = tx.notes, tx.greylisted
+	r.Notes, r.Greylisted, r.Proven = tx.notes, tx.greylisted, tx.judge.spfSeen.Status == spf.Pass
 	if st := tx.regard.standing; st.Counts.Total() > 0 {
 		r.Notes = append(r.Notes, finding.Fact{What: "remembered of the sender", Seen: st.Counts.String() + ", score " + score(st.Score)})
 	}

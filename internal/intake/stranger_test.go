@@ -603,7 +603,7 @@ func TestCorrespondentsADay(t *testing.T) {
 		for i := from; i < to; i++ {
 			all = append(all, friend(i))
 		}
-		h.Intake.written.note(t.Context(), &n, wrote{by, all}, func(err error) { t.Error(err) })
+		h.Intake.written.note(t.Context(), &n, wrote{by: by, to: all}, func(err error) { t.Error(err) })
 	}
 	known := func(by reputation.Party, i int) bool {
 		got, err := h.cfg.Memory.Known(t.Context(), friend(i), by)

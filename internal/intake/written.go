@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"posta/internal/directory"
 	"posta/internal/filing"
 	"posta/internal/mail"
-	"posta/internal/mailbox"
+	"posta/internal/message"
 	"posta/internal/reputation"
 	"posta/internal/store"
 )
@@ -19,10 +20,11 @@ import (
 // of fixed length and is written down beside the accepts, at most once a day for each
 // pair: an accept waits for nothing of it. It is safe for concurrent use.
 type correspondents struct {
-	memory *reputation.Memory
-	now    func() time.Time
-	queue  chan wrote
-	lost   atomic.Int64 // notices for which the queue had no room
+	memory  *reputation.Memory
+	answers Answers
+	now     func() time.Time
+	queue   chan wrote
+	lost    atomic.Int64 // notices for which the queue had no room
 
 	mu    sync.Mutex
 	known map[asked]knownUntil
@@ -30,8 +32,9 @@ type correspondents struct {
 
 // wrote is one submission.
 type wrote struct {
-	by reputation.Party
-	to []addr.Address
+	by      reputation.Party
+	to      []addr.Address
+	answers []string // Message-IDs
 }
 
 // asked is who was asked for, and on behalf of which circle of ours.
@@ -55,15 +58,15 @@ const (
 	maxADay = 500
 )
 
-func newCorrespondents(m *reputation.Memory, now func() time.Time) *correspondents {
-	return &correspondents{memory: m, now: now, queue: make(chan wrote, maxWritten), known: map[asked]knownUntil{}}
+func newCorrespondents(m *reputation.Memory, answers Answers, now func() time.Time) *correspondents {
+	return &correspondents{memory: m, answers: answers, now: now, queue: make(chan wrote, maxWritten), known: map[asked]knownUntil{}}
 }
 
-// wrote notes that a message of ours to addresses outside was accepted. It does not
-// block.
-func (c *correspondents) wrote(by reputation.Party, to []addr.Address) {
+// wrote notes that a message of ours to addresses outside was accepted, and what it
+// answers. It does not block.
+func (c *correspondents) wrote(w wrote) {
 	select {
-	case c.queue <- wrote{by, to}:
+	case c.queue <- w:
 	default:
 		c.lost.Add(1)
 	}
@@ -130,6 +133,9 @@ type pair struct {
 }
 
 func (c *correspondents) note(ctx context.Context, n *notedToday, w wrote, failed func(error)) {
+	if len(w.answers) > 0 && c.answers != nil {
+		c.answers.Answered(ctx, AccountID(w.by.Account), w.answers, w.to)
+	}
 	if day := c.now().Unix() / (24 * 60 * 60); day != n.day || len(n.pairs) >= maxNoted {
 		if day != n.day {
 			clear(n.of)
@@ -160,8 +166,9 @@ func (c *correspondents) note(ctx context.Context, n *notedToday, w wrote, faile
 	}
 }
 
-// rememberWritten notes whom our user wrote to, once the message is kept.
-func (k *sink) rememberWritten() {
+// rememberWritten notes whom our user wrote to, and what he answered, once the message
+// is kept.
+func (k *sink) rememberWritten(env *message.Envelope) {
 	e := k.env
 	if k.s.in.cfg.Memory == nil || e.Client.Class != mail.Authenticated || e.Client.Account == 0 {
 		return
@@ -173,12 +180,32 @@ func (k *sink) rememberWritten() {
 		}
 	}
 	if len(to) > 0 {
-		k.s.in.written.wrote(partyOf(k.tx.view, mailbox.AccountID(e.Client.Account)), to)
+		k.s.in.written.wrote(wrote{partyOf(k.tx.view, AccountID(e.Client.Account)), to, answered(env)})
 	}
 }
 
+// maxAnswered bounds the messages that one letter answers.
+const maxAnswered = 20
+
+// answered are the messages that a letter says to answer: that of In-Reply-To first,
+// then those of the conversation, the newest first (RFC 5322 §3.6.4).
+func answered(e *message.Envelope) []string {
+	if e == nil {
+		return nil
+	}
+	ids := slices.Collect(message.MessageIDs(e.References))
+	slices.Reverse(ids)
+	var out []string
+	for _, id := range slices.Concat(slices.Collect(message.MessageIDs(e.InReplyTo)), ids) {
+		if len(out) < maxAnswered && len(id) <= 998 && !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // partyOf is an account as one of a circle.
-func partyOf(v *directory.View, id mailbox.AccountID) reputation.Party {
+func partyOf(v *directory.View, id AccountID) reputation.Party {
 	p := reputation.Party{Account: int64(id)}
 	if a := v.Account(id); a != nil {
 		p.Circle = circleOf(v.Domain(a.Domain))

@@ -54,7 +54,8 @@ type Record struct {
 	TLS       string      `json:"tls,omitempty"`
 	Cipher    string      `json:"cipher,omitempty"`
 	Login     string      `json:"login,omitempty"`
-	From      string      `json:"from"` // reverse-path, "" is null
+	From      string      `json:"from"`             // reverse-path, "" is null
+	Proven    bool        `json:"proven,omitempty"` // SPF passed for its domain
 	To        []Recipient `json:"to,omitempty"`
 	Author    string      `json:"author,omitempty"` // the From field's addresses
 	MessageID string      `json:"message_id,omitempty"`

@@ -1,12 +1,20 @@
-// Package train lets the spam filter learn of what people do with their mail: a
-// message that somebody moves into Junk was spam, one that he moves out of it, save
-// to the Trash, was wanted, and so for what a client stores there and for the
-// keywords $Junk and $NotJunk. What Posta itself files into Junk teaches nothing.
+// Package train lets the spam filter learn of what people do with their mail.
+//
+// Some of it is their word on a message: one that somebody moves into Junk was spam,
+// one that he moves out of it, save to the Trash, was wanted, and so for what a client
+// stores there and for the keywords $Junk and $NotJunk. The last word holds, and it
+// corrects what is remembered of the message's sender ([Senders]).
+//
+// Some of it shows that a message was wanted, of those that others sent and this
+// server received: it is answered (\Answered, or mail that its reader submits names it
+// in In-Reply-To or References), flagged, or filed by hand into a folder. Such a sign
+// counts where nobody has said a word on the message, and never against one. That mail
+// was read, or left unread, says nothing. What Posta itself files teaches nothing.
 //
 // Watch stands between a door of reading and the store, and notes a job after the
 // commit; Run does the jobs, on whichever node claims them, so that nobody at a
 // client waits for it. A message counts once in the model of the account and once in
-// the shared one, whatever is done with it how often: the last word holds.
+// the shared one, whatever is done with it how often.
 //
 // What was learned is not mail: a job that fails again and again is given up.
 package train
@@ -24,6 +32,7 @@ import (
 
 	"posta/internal/blob"
 	"posta/internal/jobs"
+	"posta/internal/mail"
 	"posta/internal/mailbox"
 	"posta/internal/spam/learn"
 	"posta/internal/spam/tally"
@@ -40,11 +49,20 @@ type Store interface {
 	Subscribe(account mailbox.AccountID) (wake <-chan struct{}, cancel func())
 }
 
+// Senders corrects what is remembered of a message's sender.
+type Senders interface {
+	// Correct tells that the word on a message, by the id of its accept, is now another
+	// than it was: None is that nobody had said one. What is not remembered, or not any
+	// more, is passed over.
+	Correct(ctx context.Context, id mail.ID, was, is tally.Label) error
+}
+
 // Config of a Trainer; Store, Blobs, Learner and Node are required.
 type Config struct {
 	Store   Store
 	Blobs   Blobs
 	Learner *learn.Learner
+	Senders Senders          // nil: nothing is corrected
 	Node    string           // name of this node, for leases
 	Now     func() time.Time // nil means time.Now
 	Log     *slog.Logger     // nil discards
@@ -114,6 +132,9 @@ func (t *Trainer) learn(ctx context.Context, j *store.Job) error {
 	if err := json.Unmarshal(j.Data, &l); err != nil {
 		return fmt.Errorf("train: job %q: %w", j.Key, err)
 	}
+	if l.Answer != nil {
+		return t.answered(ctx, &l)
+	}
 	done, err := strconv.Atoi(cmp.Or(string(j.Cursor), "0"))
 	if err != nil || done < 0 || done > len(l.UIDs) {
 		return fmt.Errorf("train: job %q: %q of %d messages are done", j.Key, j.Cursor, len(l.UIDs))
@@ -136,35 +157,47 @@ func (t *Trainer) learn(ctx context.Context, j *store.Job) error {
 // there any more, or whose bytes are gone, is passed over: where it went there may be
 // another lesson.
 func (t *Trainer) message(ctx context.Context, l *lesson, uid mailbox.UID) error {
-	raw, err := t.read(ctx, l, uid)
+	raw, from, err := t.read(ctx, l, uid)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrCorrupt) {
 		return nil
 	}
-	if err != nil {
+	if err != nil || l.Sign && !from.others {
 		return err
 	}
 	s, err := learn.SampleOf(raw, l.Spam)
 	if err != nil {
 		return err
 	}
-	for _, m := range []tally.Model{tally.Account(int64(l.Account)), tally.Shared} {
-		if _, err := t.cfg.Learner.Train(ctx, m, s); err != nil {
-			return err
-		}
+	s.Weak = l.Sign
+	if _, _, err := t.cfg.Learner.Train(ctx, tally.Account(int64(l.Account)), s); err != nil {
+		return err
+	}
+	was, counted, err := t.cfg.Learner.Train(ctx, tally.Shared, s)
+	if err != nil || !counted || l.Sign || t.cfg.Senders == nil || from.id.IsZero() {
+		return err
+	}
+	// One word of several recipients' corrects: the one that the shared model heard.
+	is := tally.Ham
+	if l.Spam {
+		is = tally.Spam
+	}
+	if err := t.cfg.Senders.Correct(ctx, from.id, was, is); err != nil {
+		t.cfg.Log.WarnContext(ctx, "the standing of a sender not corrected", "id", from.id.String(), "err", err)
 	}
 	return nil
 }
 
-// read gives the beginning of a message as it was received: without what Posta put
-// above it. A blob that has moved meanwhile is looked for once more.
-func (t *Trainer) read(ctx context.Context, l *lesson, uid mailbox.UID) ([]byte, error) {
+// read gives the beginning of a message as it was received, without what Posta put
+// above it, and what that says of where it came from. A blob that has moved meanwhile
+// is looked for once more.
+func (t *Trainer) read(ctx context.Context, l *lesson, uid mailbox.UID) ([]byte, origin, error) {
 	for again := true; ; again = false {
 		found, err := t.cfg.Store.Fetch(ctx, l.Account, l.Mailbox, store.FetchQuery{UIDs: []mailbox.UID{uid}, Want: store.WantBytes})
 		if err != nil {
-			return nil, err
+			return nil, origin{}, err
 		}
 		if len(found) == 0 {
-			return nil, store.ErrNotFound
+			return nil, origin{}, store.ErrNotFound
 		}
 		b := &found[0].Blob
 		r, err := t.cfg.Blobs.Open(ctx, b.ID, b.At)
@@ -172,10 +205,10 @@ func (t *Trainer) read(ctx context.Context, l *lesson, uid mailbox.UID) ([]byte,
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, origin{}, err
 		}
 		raw, err := Received(r)
-		return raw, errors.Join(err, r.Close())
+		return raw, originOf(found[0].Prefix), errors.Join(err, r.Close())
 	}
 }
 

@@ -398,7 +398,7 @@ func TestTrainOnce(t *testing.T) {
 		wrong := s
 		wrong.Spam = !s.Spam
 		for j, x := range []Sample{wrong, s, s} {
-			if done, err := l.Train(t.Context(), "", x); err != nil || done != (j < 2) {
+			if _, done, err := l.Train(t.Context(), "", x); err != nil || done != (j < 2) {
 				t.Fatal(i, j, done, err)
 			}
 		}
@@ -406,7 +406,7 @@ func TestTrainOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if done, err := l.Train(t.Context(), "", lf); err != nil || done {
+		if _, done, err := l.Train(t.Context(), "", lf); err != nil || done {
 			t.Fatal("line ends make it another message", err)
 		}
 		if err := once.Learn(t.Context(), "", s.Features, s.Spam); err != nil {
@@ -440,10 +440,10 @@ func TestTrainFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done, err := New(st).Train(t.Context(), "", s); done || !errors.Is(err, io.ErrShortWrite) {
+	if _, done, err := New(st).Train(t.Context(), "", s); done || !errors.Is(err, io.ErrShortWrite) {
 		t.Fatal(done, err)
 	}
-	if done, err := New(&st.Memory).Train(t.Context(), "", s); !done || err != nil {
+	if _, done, err := New(&st.Memory).Train(t.Context(), "", s); !done || err != nil {
 		t.Fatal(done, err)
 	}
 }

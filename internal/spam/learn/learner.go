@@ -93,6 +93,9 @@ type Sample struct {
 	Features Features
 	Spam     bool
 	ID       uint64
+	// Weak evidence is passed over where the model has learned the message, as
+	// whatever: it does not unsay what somebody said.
+	Weak bool
 }
 
 // ID is a number by which the bytes of a message are known again, however its lines
@@ -148,10 +151,20 @@ func (l *Learner) Import(ctx context.Context, m tally.Model, corpus iter.Seq2[Sa
 	return done, flush()
 }
 
-// Train learns one message, as Import does; done tells whether it counted.
-func (l *Learner) Train(ctx context.Context, m tally.Model, s Sample) (done bool, err error) {
-	n, err := l.Import(ctx, m, func(yield func(Sample, error) bool) { yield(s, nil) })
-	return n.Total() > 0, err
+// Train learns one message, as Import does. It tells whether it counted, and what the
+// message was learned as before.
+func (l *Learner) Train(ctx context.Context, m tally.Model, s Sample) (was tally.Label, done bool, err error) {
+	b := newBatch()
+	if err := b.take(ctx, l.store, m, &s); err != nil {
+		return tally.None, false, err
+	}
+	if err := b.write(ctx, l.store, m); err != nil {
+		return tally.None, false, errors.Join(err, b.undo(context.WithoutCancel(ctx), l.store, m))
+	}
+	if len(b.labels) > 0 {
+		was = b.labels[0].was
+	}
+	return was, b.learned.Total() > 0, nil
 }
 
 // batch is changes that are written together.
@@ -178,8 +191,12 @@ func (b *batch) take(ctx context.Context, st tally.Store, m tally.Model, s *Samp
 		to, other = other, to
 	}
 	if s.ID != 0 {
-		was, err := st.Relabel(ctx, m, s.ID, to)
-		if err != nil || was == to {
+		label := st.Relabel
+		if s.Weak {
+			label = st.LabelNew
+		}
+		was, err := label(ctx, m, s.ID, to)
+		if err != nil || was == to || s.Weak && was != tally.None {
 			return err
 		}
 		b.labels = append(b.labels, relabelled{s.ID, was})

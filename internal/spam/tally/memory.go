@@ -91,6 +91,20 @@ func (s *Memory) Reset(_ context.Context, m Model) error {
 
 // Relabel implements Store.
 func (s *Memory) Relabel(_ context.Context, m Model, message uint64, to Label) (Label, error) {
+	return s.label(m, message, func(Label) Label { return to })
+}
+
+// LabelNew implements Store.
+func (s *Memory) LabelNew(_ context.Context, m Model, message uint64, to Label) (Label, error) {
+	return s.label(m, message, func(was Label) Label {
+		if was != None {
+			return was
+		}
+		return to
+	})
+}
+
+func (s *Memory) label(m Model, message uint64, next func(was Label) Label) (Label, error) {
 	if len(m) > MaxModel {
 		return None, ErrModel
 	}
@@ -101,7 +115,7 @@ func (s *Memory) Relabel(_ context.Context, m Model, message uint64, to Label) (
 	}
 	key := labelled{m, message}
 	was := s.labels[key].label
-	s.labels[key] = memoryLabel{to, time.Now()}
+	s.labels[key] = memoryLabel{next(was), time.Now()}
 	return was, nil
 }
 

@@ -73,6 +73,10 @@ type Store interface {
 	// process or another, learns here that it is counted already.
 	Relabel(ctx context.Context, m Model, message uint64, to Label) (was Label, err error)
 
+	// LabelNew keeps what a message is learned as only where nothing is kept of it, and
+	// returns what it was before: after anything but None nothing has changed.
+	LabelNew(ctx context.Context, m Model, message uint64, to Label) (was Label, err error)
+
 	// DropLabels forgets the labels that were kept last before a day.
 	DropLabels(ctx context.Context, before time.Time) error
 

@@ -9,12 +9,23 @@ import (
 )
 
 // Relabel implements tally.Store.
-func (s *Store) Relabel(ctx context.Context, m tally.Model, message uint64, to tally.Label) (was tally.Label, err error) {
+func (s *Store) Relabel(ctx context.Context, m tally.Model, message uint64, to tally.Label) (tally.Label, error) {
+	return s.label(ctx, m, message, to, "excluded.label")
+}
+
+// LabelNew implements tally.Store.
+func (s *Store) LabelNew(ctx context.Context, m tally.Model, message uint64, to tally.Label) (tally.Label, error) {
+	return s.label(ctx, m, message, to, "CASE WHEN tally_label.label = 0 THEN excluded.label ELSE tally_label.label END")
+}
+
+// label keeps a label, of a message that has one the outcome of next, and returns what
+// it was.
+func (s *Store) label(ctx context.Context, m tally.Model, message uint64, to tally.Label, next string) (was tally.Label, err error) {
 	if len(m) > tally.MaxModel {
 		return tally.None, tally.ErrModel
 	}
-	const q = `INSERT INTO tally_label (model, message, label, was, day) VALUES ($1, $2, $3, 0, $4)
-		ON CONFLICT (model, message) DO UPDATE SET was = tally_label.label, label = excluded.label, day = excluded.day
+	q := `INSERT INTO tally_label (model, message, label, was, day) VALUES ($1, $2, $3, 0, $4)
+		ON CONFLICT (model, message) DO UPDATE SET was = tally_label.label, label = ` + next + `, day = excluded.day
 		RETURNING was`
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, q, string(m), int64(message), int64(to), dayOf(time.Now())).Scan(&was)

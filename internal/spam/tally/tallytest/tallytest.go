@@ -82,6 +82,19 @@ func labels(t *testing.T, s tally.Store) {
 	relabel("7", 1, tally.Ham, tally.None)
 	relabel("", top, tally.Ham, tally.None)
 	relabel("", 1, tally.Ham, tally.Spam)
+	// LabelNew changes nothing of what was said before.
+	labelNew := func(m tally.Model, message uint64, to, want tally.Label) {
+		t.Helper()
+		if was, err := s.LabelNew(t.Context(), m, message, to); err != nil || was != want {
+			t.Errorf("model %q, message %d: was %v, %v; want %v", m, message, was, err, want)
+		}
+	}
+	labelNew("", 1, tally.Spam, tally.Ham)
+	labelNew("", 1, tally.Spam, tally.Ham)
+	labelNew("", 2, tally.Ham, tally.None)
+	relabel("", 2, tally.None, tally.Ham)
+	labelNew("", 2, tally.Spam, tally.None)
+	relabel("", 2, tally.Spam, tally.Spam)
 	if err := s.Reset(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +108,11 @@ func labels(t *testing.T, s tally.Store) {
 		t.Fatal(err)
 	}
 	relabel("7", 1, tally.Spam, tally.None)
-	if _, err := s.Relabel(t.Context(), tally.Model(strings.Repeat("m", tally.MaxModel+1)), 1, tally.Spam); !errors.Is(err, tally.ErrModel) {
+	long := tally.Model(strings.Repeat("m", tally.MaxModel+1))
+	if _, err := s.Relabel(t.Context(), long, 1, tally.Spam); !errors.Is(err, tally.ErrModel) {
+		t.Error(err)
+	}
+	if _, err := s.LabelNew(t.Context(), long, 1, tally.Spam); !errors.Is(err, tally.ErrModel) {
 		t.Error(err)
 	}
 }
