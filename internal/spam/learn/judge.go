@@ -9,26 +9,34 @@ import (
 	"posta/internal/spam/tally"
 )
 
-// The constants of the judgement, found on the SpamAssassin public corpus (see
-// the package's page). They are the same for everybody.
-const (
-	// doubt is how many sightings the belief "one half" is worth. A feature that
-	// was seen once, in spam, is believed to 0.95.
-	doubt = 0.1
+// tuning is the numbers of the judgement that a corpus can tell.
+type tuning struct {
+	// doubt is how many sightings the belief "one half" is worth. With 0.1, a feature
+	// that was seen once, in spam, is believed to 0.95.
+	doubt float64
 	// telling: features whose probability is nearer to one half say nothing. They
 	// are many, and together they would drown those that tell.
-	telling = 0.45
+	telling float64
 	// spread: the sum over k features is divided by k^spread. With independent
 	// features it would be k^0.5; those of a message are not independent.
-	spread = 0.7
+	spread float64
 	// structure is what a feature of the header, a link or the structure counts
 	// against a word of the text. Words are many and alike in newsletters, wanted
 	// or not; by where they come from one tells them apart.
-	structure = 2
+	structure float64
 	// Of each place the strongest features count, so many of the text and so many
 	// of any other: a long text, or a field of many words that always come
 	// together, is one piece of evidence, not hundreds.
-	mostText, mostPlace = 30, 8
+	mostText, mostPlace int
+}
+
+// shipped is the tuning for everybody, found on the SpamAssassin public corpus (see the
+// package's page).
+func shipped() tuning {
+	return tuning{doubt: 0.1, telling: 0.45, spread: 0.7, structure: 2, mostText: 30, mostPlace: 8}
+}
+
+const (
 	// fewest messages of each kind before anything is judged
 	fewest = 10
 	// most sightings that the shared model's view of a feature is worth against
@@ -99,7 +107,7 @@ func (v *view) balance() float64 {
 }
 
 // judge weighs the features. common and own may be empty.
-func judge(f Features, common, own view) Outcome {
+func (t tuning) judge(f Features, common, own view) Outcome {
 	o := Outcome{
 		Score:    0.5,
 		Features: f.Len(),
@@ -115,20 +123,20 @@ func judge(f Features, common, own view) Outcome {
 	heard := make([]told, 0, f.Len())
 	limit := own.balance()
 	for i := range f.set.list {
-		if p, ok := believed(i, &common, &own, limit); ok && math.Abs(p-0.5) >= telling {
+		if p, ok := t.believed(i, &common, &own, limit); ok && math.Abs(p-0.5) >= t.telling {
 			heard = append(heard, told{i, p, math.Log(p / (1 - p))})
 		}
 	}
-	heard, heft := weigh(f, heard)
+	heard, heft := t.weigh(f, heard)
 	o.Telling = len(heard)
 	if o.Telling == 0 {
 		return o
 	}
 	sum := 0.0
-	for _, t := range heard {
-		sum += t.w
+	for _, h := range heard {
+		sum += h.w
 	}
-	scale := math.Pow(heft, -spread)
+	scale := math.Pow(heft, -t.spread)
 	o.Evidence = sum * scale
 	o.Score = 1 / (1 + math.Pow(9, -o.Evidence/o.Threshold))
 	switch {
@@ -144,7 +152,7 @@ func judge(f Features, common, own view) Outcome {
 // believed is the probability that is believed of a feature: what the account saw
 // itself, with the shared model's view as if it were at most so many sightings of
 // its own, and the doubt of both.
-func believed(i int, common, own *view, limit float64) (p float64, ok bool) {
+func (t tuning) believed(i int, common, own *view, limit float64) (p float64, ok bool) {
 	p, n := common.probability(i)
 	if own.messages.Total() > 0 {
 		if q, m := own.probability(i); m > 0 {
@@ -152,7 +160,7 @@ func believed(i int, common, own *view, limit float64) (p float64, ok bool) {
 			p, n = (n*p+m*q)/(n+m), n+m
 		}
 	}
-	return (doubt*0.5 + n*p) / (doubt + n), n > 0
+	return (t.doubt*0.5 + n*p) / (t.doubt + n), n > 0
 }
 
 // told is a feature that tells.
@@ -163,26 +171,26 @@ type told struct {
 
 // weigh keeps the strongest features of each place, the strongest first, and weighs
 // them; heft is the sum of the weights.
-func weigh(f Features, all []told) (kept []told, heft float64) {
-	text := ranking{best: make([]told, 0, mostText), weight: 1}
+func (t tuning) weigh(f Features, all []told) (kept []told, heft float64) {
+	text := ranking{best: make([]told, 0, t.mostText), weight: 1}
 	places := make(map[string]*ranking, 64)
-	for _, t := range all {
-		place := f.set.place(t.at)
+	for _, h := range all {
+		place := f.set.place(h.at)
 		if len(place) == 0 {
-			text.offer(t)
+			text.offer(h)
 			continue
 		}
 		r := places[string(place)]
 		if r == nil {
-			r = &ranking{best: make([]told, 0, mostPlace), weight: structure}
+			r = &ranking{best: make([]told, 0, t.mostPlace), weight: t.structure}
 			places[string(place)] = r
 		}
-		r.offer(t)
+		r.offer(h)
 	}
 	take := func(r *ranking) {
-		for _, t := range r.best {
-			t.w *= r.weight
-			kept = append(kept, t)
+		for _, h := range r.best {
+			h.w *= r.weight
+			kept = append(kept, h)
 			heft += r.weight
 		}
 	}

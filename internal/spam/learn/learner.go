@@ -35,7 +35,7 @@ func (l *Learner) Judge(ctx context.Context, account tally.Model, f Features) (O
 			return Outcome{Score: 0.5}, err
 		}
 	}
-	return judge(f, common, own), nil
+	return shipped().judge(f, common, own), nil
 }
 
 func (l *Learner) view(ctx context.Context, m tally.Model, hashes []uint64) (view, error) {
