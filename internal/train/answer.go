@@ -48,25 +48,32 @@ func (t *Trainer) answered(ctx context.Context, l *lesson) error {
 	}
 	boxes = slices.DeleteFunc(boxes, func(b mailbox.Mailbox) bool { return !kept(b.Role) })
 	slices.SortStableFunc(boxes, func(a, b mailbox.Mailbox) int { return cmp.Compare(rank(a.Role), rank(b.Role)) })
-	windows := 0
+	left := perMail
 	for _, b := range boxes {
-		to := b.UIDNext - 1
-		for range perBox {
-			if to < 1 || windows == perMail {
-				break
-			}
-			windows++
-			from := to - min(to, window) + 1
-			if err := t.answeredIn(ctx, l, b.ID, from, to); err != nil {
+		for _, w := range windows(b.UIDNext, min(perBox, left)) {
+			left--
+			if err := t.answeredIn(ctx, l, b.ID, w.from, w.to); err != nil {
 				return err
 			}
 			if len(l.Answer.IDs) == 0 {
 				return nil
 			}
-			to = from - 1
 		}
 	}
 	return nil
+}
+
+// uids is a range of UIDs, both ends included.
+type uids struct{ from, to mailbox.UID }
+
+// windows are the newest UIDs of a mailbox whose next one is next, the newest first.
+func windows(next mailbox.UID, most int) (out []uids) {
+	for to := next; to > 1 && len(out) < most; {
+		last := to - 1
+		to -= min(last, window)
+		out = append(out, uids{to, last})
+	}
+	return out
 }
 
 // rank is where mail that is answered lies first.

@@ -26,7 +26,7 @@ func originOf(prefix []byte) origin {
 			return origin{}
 		}
 		id, err := mail.ParseID(strings.TrimSuffix(words[i+4], ";"))
-		if err != nil {
+		if err != nil || id.IsZero() {
 			return origin{}
 		}
 		return origin{id, !strings.HasSuffix(words[i+2], "A")}
