@@ -192,6 +192,7 @@ func (s *server) join(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	s.train = s.newTrainer() // before the intake, which tells it of answers
 	if err := s.joinIntake(ctx); err != nil {
 		return err
 	}
@@ -204,7 +205,6 @@ func (s *server) join(ctx context.Context) (err error) {
 	s.queue = s.newQueue()
 	s.keeper = s.newKeeper()
 	s.house.Digests = s.keeper
-	s.train = s.newTrainer()
 	s.rotate = s.newRotator()
 	s.house.Rotator = s.rotate
 	s.metrics()
