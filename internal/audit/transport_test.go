@@ -28,15 +28,15 @@ type shore struct {
 	addrs map[string]string // what is dialled → where it listens
 }
 
-// nobody takes no mail.
-type nobody struct{}
+// nowhere takes no mail.
+type nowhere struct{}
 
-func (nobody) NewSession(*gosmtp.Conn) (gosmtp.Session, error) { return nobody{}, nil }
-func (nobody) Mail(string, *gosmtp.MailOptions) error          { return gosmtp.ErrAuthRequired }
-func (nobody) Rcpt(string, *gosmtp.RcptOptions) error          { return gosmtp.ErrAuthRequired }
-func (nobody) Data(io.Reader) error                            { return gosmtp.ErrAuthRequired }
-func (nobody) Reset()                                          {}
-func (nobody) Logout() error                                   { return nil }
+func (nowhere) NewSession(*gosmtp.Conn) (gosmtp.Session, error) { return nowhere{}, nil }
+func (nowhere) Mail(string, *gosmtp.MailOptions) error          { return gosmtp.ErrAuthRequired }
+func (nowhere) Rcpt(string, *gosmtp.RcptOptions) error          { return gosmtp.ErrAuthRequired }
+func (nowhere) Data(io.Reader) error                            { return gosmtp.ErrAuthRequired }
+func (nowhere) Reset()                                          {}
+func (nowhere) Logout() error                                   { return nil }
 
 // newShore opens the servers. cert is the exchanger's certificate, nil: no STARTTLS; policy
 // is what the policy host says.
@@ -51,7 +51,7 @@ func newShore(t *testing.T, ca *certs.Authority, cert *tls.Certificate, policy s
 		s.addrs[as] = l.Addr().String()
 		return l
 	}
-	mx := gosmtp.NewServer(nobody{})
+	mx := gosmtp.NewServer(nowhere{})
 	mx.Domain, mx.ErrorLog = "mx.good.test", log.New(io.Discard, "", 0)
 	if cert != nil {
 		mx.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*cert}}
