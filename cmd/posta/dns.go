@@ -215,6 +215,11 @@ func (c *cli) dnsDiff() *cobra.Command {
 		}
 		return c.printDiff(out)
 	})
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		if f.world.servers != nil && !cmd.Flags().Changed("resolver") {
+			f.resolvers = f.world.servers // who names a server asks no other
+		}
+	}
 	cmd.Flags().StringSliceVar(&f.resolvers, "resolver", publicResolvers, c.lang.Say("flag.dns.resolver"))
 	f.world.flags(c, cmd)
 	return c.alone(c.wants(cmd, f), f)
