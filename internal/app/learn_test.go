@@ -30,7 +30,7 @@ func (n *nodeUnderTest) imap(t *testing.T, user, password string) *imapUser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(10 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	u := &imapUser{t: t, c: c, r: bufio.NewReader(c)}

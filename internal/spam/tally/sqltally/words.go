@@ -60,8 +60,12 @@ var sqliteWords = words{
 		WHERE model = $1 AND feature IN (SELECT value FROM json_each($2))`,
 	grow: `INSERT INTO tally_feature (model, feature, spam, ham, day)
 		SELECT $1, value->>0, value->>1, value->>2, $3 FROM json_each($2) WHERE true` + onConflict,
-	shrink: `UPDATE tally_feature SET spam = max(0, spam - (d.value->>1)), ham = max(0, ham - (d.value->>2)), day = $3
-		FROM json_each($2) AS d WHERE model = $1 AND feature = d.value->>0`,
+	// No UPDATE … FROM json_each: SQLite reads the list anew for each feature of the model then.
+	shrink: `INSERT INTO tally_feature (model, feature, spam, ham, day)
+		SELECT $1, value->>0, value->>1, value->>2, $3 FROM json_each($2)
+		WHERE EXISTS (SELECT 1 FROM tally_feature WHERE model = $1 AND feature = json_each.value->>0)
+		ON CONFLICT (model, feature) DO UPDATE SET
+		spam = max(0, tally_feature.spam - excluded.spam), ham = max(0, tally_feature.ham - excluded.ham), day = excluded.day`,
 	empty: `DELETE FROM tally_feature WHERE model = $1 AND spam = 0 AND ham = 0
 		AND feature IN (SELECT value FROM json_each($2))`,
 	remove: `DELETE FROM tally_feature WHERE model = $1 AND feature IN (SELECT value FROM json_each($2))`,
