@@ -2,6 +2,8 @@ package probe
 
 import (
 	"context"
+
+	"posta/internal/smtp"
 )
 
 // greeted opens a further connection and goes to the state after EHLO.
@@ -31,7 +33,7 @@ func (s *session) againTo(ctx context.Context) error {
 		return err
 	}
 	if r.Code == 421 {
-		s.p.closing = true
+		s.p.close()
 	}
 	if r.Code != 220 {
 		return r
@@ -42,6 +44,7 @@ func (s *session) againTo(ctx context.Context) error {
 	if err == nil && !r.OK() {
 		return r
 	}
+	s.pipelining = err == nil && smtp.ParseExtensions(r).Pipelining
 	return err
 }
 

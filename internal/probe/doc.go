@@ -14,8 +14,9 @@
 //
 // A probe says who it is (Config.Hello in EHLO) and sends no mail: a transaction ends
 // with RSET before DATA. The one exception is Smuggling, which needs DATA, and which
-// is for servers of one's own. A probe has one connection at a time, at most
-// maxConnections in all with a pause between them, and ends with the first 421.
+// is for servers of one's own. A probe has one connection at a time with a pause
+// between them, or as many as its Lanes let (an audit: two to one address and port), at
+// most maxConnections in all, and asks nothing new after the first 421.
 //
 // # Budgets
 //

@@ -93,14 +93,18 @@ func probeMailbox(ctx context.Context, cfg Config, t Target, opt MailboxOptions,
 	defer cancel()
 	m := &Mailbox{Target: t, Options: opt, Protocol: d.name}
 	m.Error = p.mailbox(ctx, m, &d)
-	begin := func(ctx context.Context) (*session, error) { return p.beginMailbox(ctx, &d) }
-	if m.TLS != nil && opt.Versions {
-		p.versions(ctx, m.TLS, begin)
-	}
-	if m.StartTLS && m.TLS != nil && opt.Inject {
-		m.Injected = p.injectMailbox(ctx, &d)
-	}
+	p.finish()
 	return m
+}
+
+// furtherMailbox asks what connections of their own are needed for.
+func (p *prober) furtherMailbox(ctx context.Context, m *Mailbox, d *dialect) {
+	if m.Options.Versions {
+		p.versions(ctx, m.TLS, func(ctx context.Context) (*session, error) { return p.beginMailbox(ctx, d) })
+	}
+	if m.StartTLS && m.Options.Inject {
+		p.further(func() { m.Injected = p.injectMailbox(ctx, d) })
+	}
 }
 
 func (p *prober) mailbox(ctx context.Context, m *Mailbox, d *dialect) error {
@@ -111,7 +115,7 @@ func (p *prober) mailbox(ctx context.Context, m *Mailbox, d *dialect) error {
 	defer s.close()
 	m.Connected = true
 	if m.Implicit {
-		if err := s.secureMailbox(ctx, m); err != nil {
+		if err := s.secureMailbox(ctx, m, d); err != nil {
 			return err
 		}
 	}
@@ -155,7 +159,7 @@ func (s *session) upgradeMailbox(ctx context.Context, m *Mailbox, d *dialect, li
 		m.TLSError = fmt.Errorf("%s is refused: %s", verb, bounded(line))
 		return nil
 	}
-	if err := s.secureMailbox(ctx, m); err != nil {
+	if err := s.secureMailbox(ctx, m, d); err != nil {
 		return err
 	}
 	var err error
@@ -163,7 +167,7 @@ func (s *session) upgradeMailbox(ctx context.Context, m *Mailbox, d *dialect, li
 	return err
 }
 
-func (s *session) secureMailbox(ctx context.Context, m *Mailbox) error {
+func (s *session) secureMailbox(ctx context.Context, m *Mailbox, d *dialect) error {
 	state, err := s.handshake(ctx, best)
 	if err != nil {
 		m.TLSError = err
@@ -171,6 +175,7 @@ func (s *session) secureMailbox(ctx context.Context, m *Mailbox) error {
 		return err
 	}
 	m.TLS = s.p.seen(state)
+	s.p.furtherMailbox(ctx, m, d)
 	return nil
 }
 

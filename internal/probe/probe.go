@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -55,7 +56,7 @@ type Timeouts struct {
 	Connect  time.Duration // 10 s
 	Greeting time.Duration // 30 s: tarpits of 20 s are in use and not a fault
 	Command  time.Duration // 20 s
-	Pause    time.Duration // 200 ms, between two connections; negative: none
+	Pause    time.Duration // 200 ms, between two connections without Lanes; negative: none
 	Whole    time.Duration // 2 min, for the probe of one address
 }
 
@@ -66,7 +67,11 @@ type Config struct {
 	Roots    *x509.CertPool // whom to trust; nil: the system's
 	Now      func() time.Time
 	Timeouts Timeouts
-	// Saw is told each line of the dialogue as it happens, from the goroutine of the probe. Nil: nobody.
+	// Lanes bounds the connections to one address that are open at a time. With it the questions after the dialogue are
+	// asked side by side, as many as it lets. Nil: one connection after another, in an order that a person can follow.
+	Lanes *Lanes
+	// Saw is told each line of the dialogue as it happens, one at a time; without Lanes in the order of the questions.
+	// Nil: nobody.
 	Saw func(Line)
 }
 
@@ -115,19 +120,81 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// prober is the probe of one target; for one goroutine.
+// prober is the probe of one target. Its further questions may run at the same time
+// (see further), each on a connection of its own.
 type prober struct {
-	cfg         Config
-	target      Target
+	cfg    Config
+	target Target
+	asked  sync.WaitGroup // questions that run beside the dialogue
+	later  []func()       // questions that wait for its end
+
+	mu          sync.Mutex
 	connections int
 	closing     bool // the server said 421: nothing more is asked
 }
 
 func newProber(cfg Config, t Target) *prober { return &prober{cfg: cfg.withDefaults(), target: t} }
 
-// event tells of something that is no line of either side.
+// further asks a question on connections of its own: with Lanes at once, else when the
+// dialogue is over (finish).
+func (p *prober) further(question func()) {
+	if p.cfg.Lanes != nil {
+		p.asked.Go(question)
+		return
+	}
+	p.later = append(p.later, question)
+}
+
+// finish asks what has waited, and waits for what is being asked.
+func (p *prober) finish() {
+	for _, question := range p.later {
+		question()
+	}
+	p.asked.Wait()
+}
+
+// saw tells whoever listens.
+func (p *prober) saw(l Line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cfg.Saw(l)
+}
+
+// event tells of something that is no line of either side, of the newest connection.
 func (p *prober) event(text, note string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.cfg.Saw(Line{Connection: p.connections, From: Event, Text: text, Note: note, Args: args})
+}
+
+// close notes that the server wants to be left alone.
+func (p *prober) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closing = true
+}
+
+// next counts a connection, when one is left.
+func (p *prober) next() (number int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closing:
+		return 0, ErrClosing
+	case p.connections >= maxConnections:
+		return 0, ErrConnections
+	}
+	p.connections++
+	return p.connections, nil
+}
+
+// lane waits until a further connection may be opened: for a lane, or for the pause
+// between two.
+func (p *prober) lane(ctx context.Context) (release func(), err error) {
+	if p.cfg.Lanes != nil {
+		return p.cfg.Lanes.Take(ctx, p.target.Addr)
+	}
+	return func() {}, p.pause(ctx)
 }
 
 // pause waits between two connections.

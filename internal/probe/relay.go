@@ -101,23 +101,12 @@ func (p *prober) relayOnce(ctx context.Context, r *SMTP, forms []RelayForm, fill
 	defer s.close()
 	for _, f := range forms {
 		x := Relayed{Form: f.Name, Sender: fill.Replace(f.Sender), Recipient: fill.Replace(f.Recipient)}
-		reply, err := s.quietly("MAIL FROM:<"+x.Sender+">", NoteMail)
-		if err != nil {
+		if err := s.relayForm(&x); err != nil {
 			return err
 		}
-		if reply.OK() {
-			s.say("RCPT TO:<"+x.Recipient+">", NoteRelay)
-			var lines []string
-			if reply, lines, err = s.reply(p.cfg.Timeouts.Command); err != nil {
-				return err
-			}
-			x.Accepted = reply.OK()
-			s.relayHeard(lines, x.Accepted)
-		}
-		x.Reply, x.Text = reply, reply.String()
 		r.Relay = append(r.Relay, x)
-		if reply.Code == 421 {
-			p.closing = true
+		if x.Reply.Code == 421 {
+			p.close()
 			return ErrClosing
 		}
 		if _, err := s.quietly("RSET", NoteReset); err != nil || x.Accepted {
@@ -125,6 +114,40 @@ func (p *prober) relayOnce(ctx context.Context, r *SMTP, forms []RelayForm, fill
 		}
 	}
 	_, _ = s.quietly("QUIT", NoteQuit) // all is known
+	return nil
+}
+
+// relayForm asks one form. MAIL and RCPT go together where the server says that they may
+// (RFC 2920 §3.1).
+func (s *session) relayForm(x *Relayed) error {
+	mail, rcpt := "MAIL FROM:<"+x.Sender+">", "RCPT TO:<"+x.Recipient+">"
+	s.say(mail, NoteMail)
+	if s.pipelining {
+		s.say(rcpt, NoteRelay)
+	}
+	reply, lines, err := s.reply(s.p.cfg.Timeouts.Command)
+	if err != nil {
+		return err
+	}
+	for i, l := range lines {
+		s.heard(l, outcomeNote(i, l))
+	}
+	refused := !reply.OK()
+	if !refused && !s.pipelining {
+		s.say(rcpt, NoteRelay)
+	}
+	if !refused || s.pipelining && reply.Code != 421 {
+		second, lines, err := s.reply(s.p.cfg.Timeouts.Command)
+		if err != nil {
+			return err
+		}
+		x.Accepted = !refused && second.OK()
+		s.relayHeard(lines, x.Accepted)
+		if !refused || second.Code == 421 { // else it says only that MAIL was refused
+			reply = second
+		}
+	}
+	x.Reply, x.Text = reply, reply.String()
 	return nil
 }
 

@@ -15,12 +15,15 @@ const maxLine = 2048 // octets of one line that we read, as smtp.MaxReplyLineSiz
 
 // session is one connection with its budget.
 type session struct {
-	p       *prober
-	raw     net.Conn
-	line    *lineio.Conn
-	lines   int
-	secure  bool
-	release func() bool
+	p      *prober
+	number int // of the connection, from 1
+	raw    net.Conn
+	line   *lineio.Conn
+	lines  int
+	secure bool
+	// pipelining: the server takes commands in groups (RFC 2920); known on further connections alone.
+	pipelining bool
+	release    func()
 }
 
 // metered counts what a server sends, so that no flood is read to its end.
@@ -40,16 +43,25 @@ func (m *metered) Read(b []byte) (int, error) {
 
 // open connects. The end of ctx cuts the connection; the caller closes it.
 func (p *prober) open(ctx context.Context) (*session, error) {
-	if p.closing {
-		return nil, ErrClosing
-	}
-	if p.connections >= maxConnections {
-		return nil, ErrConnections
-	}
-	if err := p.pause(ctx); err != nil {
+	release, err := p.lane(ctx)
+	if err != nil {
 		return nil, err
 	}
-	p.connections++
+	s, err := p.connect(ctx)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	cut := context.AfterFunc(ctx, func() { s.raw.Close() })
+	s.release = func() { cut(); release() }
+	return s, nil
+}
+
+func (p *prober) connect(ctx context.Context) (*session, error) {
+	number, err := p.next()
+	if err != nil {
+		return nil, err
+	}
 	dctx, cancel := context.WithTimeout(ctx, p.cfg.Timeouts.Connect)
 	defer cancel()
 	raw, err := p.cfg.Dial(dctx, "tcp", p.target.Addr.String())
@@ -58,23 +70,22 @@ func (p *prober) open(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	m := &metered{raw, maxOctets}
-	s := &session{p: p, raw: m, line: lineio.New(m, nil)}
+	s := &session{p: p, number: number, raw: m, line: lineio.New(m, nil)}
 	if local, ok := raw.LocalAddr().(*net.TCPAddr); ok && p.cfg.Hello == "" {
 		p.cfg.Hello = literal(local.AddrPort().Addr().WithZone("")) // RFC 5321 §4.1.4: who has no name says his address
 	}
-	s.release = context.AfterFunc(ctx, func() { raw.Close() })
 	p.event(p.target.Addr.String(), NoteConnected)
 	return s, nil
 }
 
 func (s *session) close() {
-	s.release()
 	s.line.Close()
+	s.release()
 }
 
 // say writes a line; it is sent when the answer is awaited.
 func (s *session) say(text, note string) {
-	s.p.cfg.Saw(Line{Connection: s.p.connections, From: Us, Text: text, Note: note})
+	s.p.saw(Line{Connection: s.number, From: Us, Text: text, Note: note})
 	s.line.WriteString(text + "\r\n")
 }
 
@@ -96,7 +107,7 @@ func (s *session) hear() (string, error) {
 
 // heard tells a line of theirs.
 func (s *session) heard(text, note string, args ...any) {
-	s.p.cfg.Saw(Line{Connection: s.p.connections, From: Them, Text: text, Note: note, Args: args})
+	s.p.saw(Line{Connection: s.number, From: Them, Text: text, Note: note, Args: args})
 }
 
 // within bounds the next answer, all its lines together.

@@ -89,17 +89,19 @@ func ProbeSMTP(ctx context.Context, cfg Config, t Target, opt SMTPOptions) *SMTP
 	defer cancel()
 	r := &SMTP{Target: t, Asked: opt}
 	r.Error = p.dialogue(ctx, r, &opt)
-	begin := func(ctx context.Context) (*session, error) { return p.beginSMTP(ctx) }
-	if r.TLS != nil && opt.Versions {
-		p.versions(ctx, r.TLS, begin)
-	}
-	if r.Clear.StartTLS && r.TLS != nil && opt.Inject {
-		r.Injected = p.injectSMTP(ctx)
-	}
-	if opt.Relay > 0 && r.Hello.Reply.OK() {
-		p.relay(ctx, r, &opt)
-	}
+	p.finish()
 	return r
+}
+
+// furtherSMTP asks what connections of their own are needed for, once the dialogue is
+// under TLS. Each writes to fields of r that are its alone.
+func (p *prober) furtherSMTP(ctx context.Context, r *SMTP, opt *SMTPOptions) {
+	if opt.Versions {
+		p.versions(ctx, r.TLS, p.beginSMTP)
+	}
+	if r.Clear.StartTLS && opt.Inject {
+		p.further(func() { r.Injected = p.injectSMTP(ctx) })
+	}
 }
 
 // dialogue is the one conversation that a person would have by telnet.
@@ -114,12 +116,16 @@ func (p *prober) dialogue(ctx context.Context, r *SMTP, opt *SMTPOptions) error 
 		if err := s.secureSMTP(ctx, r); err != nil {
 			return err
 		}
+		p.furtherSMTP(ctx, r, opt)
 	}
 	if err := s.greetingOf(r); err != nil {
 		return err
 	}
 	if err := s.hello(r); err != nil {
 		return err
+	}
+	if opt.Relay > 0 {
+		p.further(func() { p.relay(ctx, r, opt) })
 	}
 	if err := s.curious(r, opt); err != nil {
 		return err
@@ -132,6 +138,7 @@ func (p *prober) dialogue(ctx context.Context, r *SMTP, opt *SMTPOptions) error 
 			if err := s.secureSMTP(ctx, r); err != nil {
 				return err
 			}
+			p.furtherSMTP(ctx, r, opt)
 			if err := s.hello(r); err != nil {
 				return err
 			}
@@ -370,7 +377,7 @@ func (s *session) ask(command, note string, means func(i int, line string) strin
 	}
 	x := exchange(command, reply, err)
 	if err == nil && reply.Code == 421 {
-		s.p.closing = true
+		s.p.close()
 		return x, fmt.Errorf("%w: %w", ErrClosing, reply)
 	}
 	return x, err

@@ -62,7 +62,7 @@ func (p *prober) smuggle(ctx context.Context, end, recipient string) (Answer, st
 	s.line.WriteString("From: Posta <postmaster@" + p.cfg.Hello + ">\r\nTo: <" + recipient + ">\r\nSubject: posta probe --smuggling\r\nDate: " +
 		now.Format("Mon, 02 Jan 2006 15:04:05 -0700") + "\r\n" + fmt.Sprintf("Message-ID: <%d@%s>", now.UnixNano(), p.cfg.Hello) + "\r\n\r\n" +
 		"This message tests whether the server takes a false end of data for the true one.")
-	p.cfg.Saw(Line{Connection: p.connections, From: Us, Text: fmt.Sprintf("%q NOOP, %q QUIT", end, "\r\n.\r\n"), Note: NoteFalseEnd})
+	p.saw(Line{Connection: s.number, From: Us, Text: fmt.Sprintf("%q NOOP, %q QUIT", end, "\r\n.\r\n"), Note: NoteFalseEnd})
 	s.line.WriteString(end + "NOOP\r\n\r\n.\r\nQUIT\r\n")
 	return s.smuggledReplies()
 }

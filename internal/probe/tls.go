@@ -85,35 +85,44 @@ func (p *prober) seen(state tls.ConnectionState) *TLS {
 type step func(ctx context.Context) (*session, error)
 
 // versions tries each version of TLS that is not known from the first handshake, and
-// the olden suites. It ends early when the server wants no more connections.
+// the olden suites, each a question of its own. Nothing more is asked of a server that
+// wants no more connections.
 func (p *prober) versions(ctx context.Context, t *TLS, begin step) {
-	for _, v := range Versions() {
-		got := TLSVersion{tls.VersionName(v), Unknown, v}
-		if v == t.state.Version {
-			got.Accepted = Yes
-		} else if v < t.state.Version { // the best handshake took the highest that both have
-			got.Accepted, _ = p.try(ctx, begin, offer{min: v, max: v})
-		} else {
-			got.Accepted = No
-		}
-		t.Accepted = append(t.Accepted, got)
+	t.Accepted = make([]TLSVersion, len(Versions()))
+	for i, v := range Versions() {
+		got := &t.Accepted[i]
+		*got = TLSVersion{tls.VersionName(v), No, v} // the best handshake took the highest that both have
 		switch {
-		case got.Accepted == Yes && v < tls.VersionTLS12:
-			p.event(got.Version, NoteTLSOld, got.Version)
-		case got.Accepted == Yes:
-			p.event(got.Version, NoteTLSVersion, got.Version)
-		case got.Accepted == No:
-			p.event(got.Version, NoteTLSRefused, got.Version)
+		case v == t.state.Version:
+			got.Accepted = Yes
+		case v < t.state.Version:
+			got.Accepted = Unknown
+			p.further(func() {
+				got.Accepted, _ = p.try(ctx, begin, offer{min: v, max: v})
+				p.tellVersion(got)
+			})
+			continue
 		}
+		p.tellVersion(got)
 	}
-	if t.Takes(tls.VersionTLS12) != Yes && t.Takes(tls.VersionTLS11) != Yes && t.Takes(tls.VersionTLS10) != Yes {
-		t.Weak = No // TLS 1.3 has no weak suite
-		return
-	}
-	if t.Weak, t.WeakSuite = p.try(ctx, begin, offer{min: tls.VersionTLS10, max: tls.VersionTLS12, suites: olden()}); t.Weak == Yes {
-		p.event(t.WeakSuite, NoteTLSWeak, t.WeakSuite)
-	} else if t.Weak == No {
-		p.event("", NoteTLSStrong)
+	p.further(func() {
+		t.Weak, t.WeakSuite = p.try(ctx, begin, offer{min: tls.VersionTLS10, max: tls.VersionTLS12, suites: olden()})
+		if t.Weak == Yes {
+			p.event(t.WeakSuite, NoteTLSWeak, t.WeakSuite)
+		} else if t.Weak == No {
+			p.event("", NoteTLSStrong)
+		}
+	})
+}
+
+func (p *prober) tellVersion(v *TLSVersion) {
+	switch {
+	case v.Accepted == Yes && v.ID < tls.VersionTLS12:
+		p.event(v.Version, NoteTLSOld, v.Version)
+	case v.Accepted == Yes:
+		p.event(v.Version, NoteTLSVersion, v.Version)
+	case v.Accepted == No:
+		p.event(v.Version, NoteTLSRefused, v.Version)
 	}
 }
 
