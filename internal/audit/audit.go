@@ -13,10 +13,14 @@ import (
 
 	"posta/internal/authority"
 	"posta/internal/finding"
+	"posta/internal/probe"
 	"posta/internal/resolver"
 )
 
-const defaultTimeout = time.Minute
+const (
+	defaultTimeout = time.Minute
+	lanes          = 2 // connections to one address and port at a time
+)
 
 // Target is what an audit is about.
 type Target struct {
@@ -55,6 +59,9 @@ type Config struct {
 	Now  func() time.Time // Nil: time.Now
 	// Roots vouch for certificates. Nil: the system's.
 	Roots *x509.CertPool
+	// Lanes bounds the connections to one address and port at a time; audits that run side by side may share one. Nil: two,
+	// of this audit.
+	Lanes *probe.Lanes
 	// Timeout bounds the whole audit. Zero: one minute.
 	Timeout time.Duration
 }
@@ -92,6 +99,9 @@ func Run(ctx context.Context, cfg Config, t Target) Report {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Lanes == nil {
+		cfg.Lanes = probe.NewLanes(lanes)
+	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{CheckRedirect: sameHost}
 	}
@@ -122,6 +132,32 @@ func (a *audit) evaluate(ctx context.Context) []finding.Finding {
 		}
 	}
 	return out
+}
+
+// connect opens a connection to one address, in a lane of it, which the connection's
+// Close gives back. It waits for a lane.
+func (a *audit) connect(ctx context.Context, at netip.AddrPort) (net.Conn, error) {
+	release, err := a.cfg.Lanes.Take(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	c, err := a.cfg.Dial(ctx, "tcp", at.String())
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return &lane{Conn: c, release: sync.OnceFunc(release)}, nil
+}
+
+// lane is a connection in a lane.
+type lane struct {
+	net.Conn
+	release func()
+}
+
+func (l *lane) Close() error {
+	defer l.release()
+	return l.Conn.Close()
 }
 
 // sameHost follows redirects within a host only: what is asked of one name must not

@@ -9,8 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -133,11 +133,11 @@ func (a *audit) srvService(ctx context.Context, s service) (offered bool, out []
 		case h.state == 0:
 			out = append(out, unverified(h.err, name, finding.AutoTarget)...)
 			continue
-		case len(h.alias) > 0 || len(h.addrs) == 0 && h.err == nil:
+		case len(h.alias) > 0 || len(h.addrs) == 0:
 			out = append(out, finding.Of(finding.AutoTarget, finding.Fail, name, "SRV", r.Data, "target", targetSeen(&h)))
 			continue
 		}
-		out = append(out, finding.Of(finding.AutoTarget, finding.Pass, name, "SRV", r.Data), a.srvDoor(ctx, s, v, name))
+		out = append(out, finding.Of(finding.AutoTarget, finding.Pass, name, "SRV", r.Data), a.srvDoor(ctx, s, v, h.addrs[0], name))
 	}
 	return offered, out, nil
 }
@@ -151,12 +151,12 @@ func targetSeen(h *host) string {
 
 // srvDoor connects to what a record promises. That we cannot reach a host at all says
 // nothing of it: our own way out may be shut.
-func (a *audit) srvDoor(ctx context.Context, s service, v srv, name string) finding.Finding {
+func (a *audit) srvDoor(ctx context.Context, s service, v srv, ip netip.Addr, name string) finding.Finding {
 	ctx, cancel := context.WithTimeout(ctx, doorTimeout)
 	defer cancel()
-	at := net.JoinHostPort(v.target, strconv.Itoa(int(v.port)))
+	at := fmt.Sprintf("%s:%d (%s)", v.target, v.port, ip)
 	a.probed("mail programs: what SRV records promise")
-	conn, err := a.cfg.Dial(ctx, "tcp", at)
+	conn, err := a.connect(ctx, netip.AddrPortFrom(ip, v.port))
 	if err != nil {
 		return finding.Of(finding.AutoDoor, refusedOr(err), name, "connect", at, "said", err.Error())
 	}

@@ -23,6 +23,7 @@
 //
 // The whole takes no longer than Config.Timeout, and else about as long as its
 // slowest answer: nothing waits that does not need the answer. At most 20 exchangers
-// with 8 addresses each are looked at. The audit only reads: it sends no mail and
+// with 8 addresses each are looked at, with two connections to one address and port at a
+// time. The audit only reads: it sends no mail and
 // changes nothing.
 package audit

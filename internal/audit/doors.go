@@ -65,7 +65,7 @@ func (a *audit) clientHost() *host {
 }
 
 func (a *audit) probing() probe.Config {
-	return probe.Config{Hello: a.cfg.Hello, Dial: a.cfg.Dial, Now: a.cfg.Now, Timeouts: probe.Timeouts{Whole: a.cfg.Timeout * 9 / 10}}
+	return probe.Config{Hello: a.cfg.Hello, Dial: a.cfg.Dial, Roots: a.cfg.Roots, Now: a.cfg.Now, Lanes: a.cfg.Lanes, Timeouts: probe.Timeouts{Whole: a.cfg.Timeout * 9 / 10}}
 }
 
 func (a *audit) exchangerDoor(ctx context.Context, name string, ip netip.Addr) []finding.Finding {

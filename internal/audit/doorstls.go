@@ -1,8 +1,11 @@
 package audit
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -18,7 +21,11 @@ const soonDays = 14
 // is tls.missing, which is told apart.
 func (d *door) encryption(t *probe.TLS, failed error, now time.Time) {
 	if failed != nil {
-		d.say(finding.TLSBroken, probe.Yes, "handshake", failed.Error())
+		bad := probe.Yes
+		if silence(failed) {
+			bad = probe.Unknown
+		}
+		d.say(finding.TLSBroken, bad, "handshake", failed.Error())
 		return
 	}
 	if t == nil {
@@ -28,6 +35,12 @@ func (d *door) encryption(t *probe.TLS, failed error, now time.Time) {
 	d.say(finding.TLSBroken, probe.No, facts...)
 	d.versions(t)
 	d.certificate(&t.Certificate, now)
+}
+
+// silence tells an end by our own time or will from what the other side did.
+func silence(err error) bool {
+	network, ok := errors.AsType[net.Error](err)
+	return ok && network.Timeout() || errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed)
 }
 
 func (d *door) versions(t *probe.TLS) {

@@ -75,7 +75,7 @@ type certificates struct {
 func (a *audit) look(ctx context.Context, s *shownBy) {
 	ctx, cancel := context.WithTimeout(ctx, shownTime)
 	defer cancel()
-	raw, err := a.cfg.Dial(ctx, "tcp", netip.AddrPortFrom(s.ip, 25).String())
+	raw, err := a.connect(ctx, netip.AddrPortFrom(s.ip, 25))
 	if err != nil {
 		s.err = err
 		return
