@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"net/http"
@@ -19,7 +20,8 @@ import (
 
 const (
 	defaultTimeout = time.Minute
-	lanes          = 2 // connections to one address and port at a time
+	webTime        = 15 * time.Second // for a handshake, and from a request to its answer
+	lanes          = 2                // connections to one address and port at a time
 )
 
 // Target is what an audit is about.
@@ -55,7 +57,7 @@ type Config struct {
 	Hello string
 	// Dial opens connections to mail servers. Nil: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	HTTP *http.Client     // for policies, autoconfig, RDAP. Nil: a client without redirects to other hosts
+	HTTP *http.Client     // for autoconfig, logos, RDAP. Nil: one of the audit's resolver and Dial, without redirects to other hosts
 	Now  func() time.Time // Nil: time.Now
 	// Roots vouch for certificates. Nil: the system's.
 	Roots *x509.CertPool
@@ -102,16 +104,26 @@ func Run(ctx context.Context, cfg Config, t Target) Report {
 	if cfg.Lanes == nil {
 		cfg.Lanes = probe.NewLanes(lanes)
 	}
-	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{CheckRedirect: sameHost}
-	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	a := &audit{Target: t, cfg: cfg}
+	if cfg.HTTP == nil {
+		a.cfg.HTTP = a.client()
+		defer a.cfg.HTTP.CloseIdleConnections()
+	}
 	a.facts = a.gather(ctx)
 	began := cfg.Now()
 	all := a.evaluate(ctx)
 	return a.report(began, all)
+}
+
+// client is that for the web: names are looked up and hosts dialled as all else of the
+// audit is, so that one picture comes out, of the world that was asked about.
+func (a *audit) client() *http.Client {
+	return &http.Client{CheckRedirect: sameHost, Transport: &http.Transport{
+		DialContext: a.dialName, TLSClientConfig: &tls.Config{RootCAs: a.cfg.Roots, Time: a.cfg.Now}, TLSHandshakeTimeout: webTime, ResponseHeaderTimeout: webTime,
+		ForceAttemptHTTP2: true,
+	}}
 }
 
 // evaluate runs the list side by side; the findings come in the order of the list.

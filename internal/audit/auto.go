@@ -33,10 +33,25 @@ const (
 type service struct {
 	label    string
 	implicit bool // TLS from the first octet
+	port     uint16
 }
 
 func services() []service {
-	return []service{{"_imaps", true}, {"_submissions", true}, {"_pop3s", true}, {"_imap", false}, {"_submission", false}, {"_pop3", false}}
+	return []service{{"_imaps", true, 993}, {"_submissions", true, 465}, {"_pop3s", true, 995}, {"_imap", false, 143}, {"_submission", false, 587}, {"_pop3", false, 110}}
+}
+
+// portOfOther names what else than the service is at a port, by what it is registered
+// for; "" for its own port and for those of nobody.
+func (s *service) portOfOther(port uint16) string {
+	if port == 25 {
+		return "smtp, between servers"
+	}
+	for _, o := range services() {
+		if o.port == port && o.label != s.label {
+			return strings.TrimPrefix(o.label, "_")
+		}
+	}
+	return ""
 }
 
 // programs judges how mail programs find their settings: SRV records and what they
@@ -98,6 +113,9 @@ func (a *audit) srvRecords(ctx context.Context) []finding.Finding {
 			seen = append(seen, s.label)
 		}
 	}
+	if bare := a.bareSRV(ctx); len(bare) > 0 {
+		return append(out, finding.Of(finding.AutoSRV, finding.Fail, a.Domain, "services", orNone(seen), "misspelt, _tcp without its _", orNone(bare)))
+	}
 	if err := errors.Join(states...); err != nil && !(reads && submits) {
 		return append(out, unverified(err, a.Domain, finding.AutoSRV)...)
 	}
@@ -109,6 +127,24 @@ func orNone(list []string) string {
 		return "none"
 	}
 	return strings.Join(list, " ")
+}
+
+// bareSRV are records whose name has "tcp" for "_tcp", as the guide's example has one
+// (S25): no program asks for them.
+func (a *audit) bareSRV(ctx context.Context) []string {
+	list := services()
+	names := make([]string, len(list))
+	var wg sync.WaitGroup
+	for i, s := range list {
+		wg.Go(func() {
+			name := s.label + ".tcp." + a.Domain
+			if res, err := a.cfg.Resolver.Lookup(ctx, name, resolver.TypeSRV); err == nil && len(res.Records) > 0 {
+				names[i] = name
+			}
+		})
+	}
+	wg.Wait()
+	return slices.DeleteFunc(names, func(s string) bool { return s == "" })
 }
 
 // srvService judges one service; offered is whether a record names a host.
@@ -128,6 +164,10 @@ func (a *audit) srvService(ctx context.Context, s service) (offered bool, out []
 			continue
 		}
 		offered = true
+		other := s.portOfOther(v.port)
+		if other != "" {
+			out = append(out, finding.Of(finding.AutoDoor, finding.Fail, name, "SRV", r.Data, fmt.Sprintf("port %d is of", v.port), other))
+		}
 		h := findHost(ctx, a.cfg.Resolver, v.target)
 		switch {
 		case h.state == 0:
@@ -137,7 +177,10 @@ func (a *audit) srvService(ctx context.Context, s service) (offered bool, out []
 			out = append(out, finding.Of(finding.AutoTarget, finding.Fail, name, "SRV", r.Data, "target", targetSeen(&h)))
 			continue
 		}
-		out = append(out, finding.Of(finding.AutoTarget, finding.Pass, name, "SRV", r.Data), a.srvDoor(ctx, s, v, h.addrs[0], name))
+		out = append(out, finding.Of(finding.AutoTarget, finding.Pass, name, "SRV", r.Data))
+		if other == "" {
+			out = append(out, a.srvDoor(ctx, s, v, h.addrs[0], name))
+		}
 	}
 	return offered, out, nil
 }

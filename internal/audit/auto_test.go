@@ -80,6 +80,12 @@ func TestPrograms(t *testing.T) {
 		{"SRV to an alias", func(z resolver.Static, _ map[string]string) {
 			z["_imaps._tcp.good.test"] = []string{"SRV 0 1 993 autoconfig.good.test."}
 		}, "auto.target _imaps._tcp.good.test"},
+		{"a port of another protocol", func(z resolver.Static, _ map[string]string) {
+			z["_imaps._tcp.good.test"] = []string{"SRV 0 1 995 mx.good.test."}
+		}, "auto.door _imaps._tcp.good.test"},
+		{"tcp without its underscore", func(z resolver.Static, _ map[string]string) {
+			z["_imap.tcp.good.test"] = []string{"SRV 0 1 143 mx.good.test."}
+		}, "auto.srv good.test"},
 		{"SRV to nothing", func(z resolver.Static, _ map[string]string) {
 			z["_imaps._tcp.good.test"] = []string{"SRV 0 1 993 no.good.test."}
 		}, "auto.target _imaps._tcp.good.test"},
