@@ -57,6 +57,9 @@ func (c *cli) audited(r *audit.Report) audited {
 		}
 		if f.Outcome == finding.Fail || f.Outcome == finding.Unverified {
 			x.Why, x.Mend = t.Why, t.Them
+			if r.Own {
+				x.Mend = t.Us
+			}
 		}
 		out.Findings = append(out.Findings, x)
 	}

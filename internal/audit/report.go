@@ -34,6 +34,7 @@ type Grade struct {
 // Report is the outcome of an audit.
 type Report struct {
 	Domain string        `json:"domain"`
+	Own    bool          `json:"own"`   // it is our own house: the mend is ours
 	Setup  string        `json:"setup"` // "mail", "parked", "implicit", "send-only", "absent", "unknown"
 	At     time.Time     `json:"at"`
 	Took   time.Duration `json:"-"`
@@ -70,7 +71,7 @@ func (a *audit) report(began time.Time, all []finding.Finding) Report {
 	})
 	slices.Sort(a.probes)
 	return Report{
-		Domain: a.Domain, Setup: string(a.setup()), At: began, Took: a.cfg.Now().Sub(began),
+		Domain: a.Domain, Own: a.Self != nil, Setup: string(a.setup()), At: began, Took: a.cfg.Now().Sub(began),
 		Grades: grades(all), Findings: all, Probes: a.probes,
 	}
 }
