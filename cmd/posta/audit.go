@@ -51,8 +51,9 @@ func (c *cli) auditCommand() *cobra.Command {
 		}
 		defer dns.Close()
 		var worst error
+		cfg := c.auditConfig(dns)
 		for _, t := range targets {
-			report := audit.Run(cmd.Context(), c.auditConfig(dns), t)
+			report := audit.Run(cmd.Context(), cfg, t)
 			if err := c.tellAudit(cmd.Context(), &f, dns, &report); err != nil {
 				return err
 			}
@@ -138,7 +139,7 @@ func (c *cli) auditConfig(dns resolver.Resolver) audit.Config {
 	if err != nil {
 		hello = ""
 	}
-	return audit.Config{Resolver: dns, Authority: authority.New(dns, authority.Config{Dial: c.dial}), Dial: c.dial, Hello: hello}
+	return audit.Config{Resolver: dns, Authority: authority.New(dns, authority.Config{Dial: c.dial}), Dial: c.dial, Hello: hello, Registries: new(audit.Registries)}
 }
 
 // auditStatus is 1 when something of the severity failed, 75 when nothing at all could

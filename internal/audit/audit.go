@@ -64,6 +64,8 @@ type Config struct {
 	// Lanes bounds the connections to one address and port at a time; audits that run side by side may share one. Nil: two,
 	// of this audit.
 	Lanes *probe.Lanes
+	// Registries is IANA's list of those who answer to RDAP; audits may share one. Nil: one of this audit.
+	Registries *Registries
 	// Timeout bounds the whole audit. Zero: one minute.
 	Timeout time.Duration
 }

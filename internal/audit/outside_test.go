@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -82,23 +82,81 @@ func TestRegistration(t *testing.T) {
 			t.Errorf("%s: %q, want %q", body, got, want)
 		}
 	}
-	gone := httptest.NewServer(http.NotFoundHandler())
-	defer gone.Close()
-	a := &audit{Target: Target{Domain: "d.test", RDAP: true}, cfg: Config{HTTP: &http.Client{Transport: to(gone.Listener.Addr().String())}, Now: time.Now, Resolver: resolver.Static{"d.test": {"MX 10 mx.d.test"}}}}
-	a.facts = a.gather(t.Context())
-	rep := Report{Findings: registration(t.Context(), a)}
-	if got := outcomes(&rep, "domain"); len(got) != 3 || !strings.HasSuffix(got[0], "?") {
-		t.Errorf("a registry that does not answer: %v", got)
+}
+
+// Who answers for a domain is in IANA's list, read once; the registry's answer may lie
+// behind a redirect. The example is that of RFC 9224 §4, with a list of services that
+// cannot be used.
+func TestRegistries(t *testing.T) {
+	const list = `{"version":"1.0","services":[[["net","com"],["http://old.example/","https://registry.example.com/myrdap"]],[["org","mytld"],["https://example.org/"]],
+		[["xn--zckzah"],["https://example.net/rdap/xn--zckzah/"]],[["co.org"],["https://co.example/"]],[["plain"],["http://plain.example/"]],[["odd"]]]}`
+	const answer = `{"events":[{"eventAction":"expiration","eventDate":"2026-12-11T00:00:00Z"}],"status":["client transfer prohibited"]}`
+	for domain, tc := range map[string]struct{ list, asked, want string }{
+		"a.com":    {list, "https://data.iana.org/rdap/dns.json https://registry.example.com/myrdap/domain/a.com", "domain.expiring a.com"},
+		"a.org":    {list, "https://data.iana.org/rdap/dns.json https://example.org/domain/a.org https://registrar.example/a.org", "domain.expiring a.org"},
+		"a.co.org": {list, "https://data.iana.org/rdap/dns.json https://co.example/domain/co.org", "domain.expiring co.org"},
+		"a.plain":  {list, "https://data.iana.org/rdap/dns.json", ""}, // only in clear: as if there were none
+		"a.none":   {list, "https://data.iana.org/rdap/dns.json", ""},
+		"b.com":    {"<html>", "https://data.iana.org/rdap/dns.json", "domain.expiring b.com ?\ndomain.unlocked b.com ?\ndomain.young b.com ?"},
+		"c.com":    {strings.Repeat(" ", registryBytes+1), "https://data.iana.org/rdap/dns.json", "domain.expiring c.com ?\ndomain.unlocked c.com ?\ndomain.young c.com ?"},
+		"gone.com": {list, "https://data.iana.org/rdap/dns.json https://registry.example.com/myrdap/domain/gone.com", "domain.expiring gone.com ?\ndomain.unlocked gone.com ?\ndomain.young gone.com ?"},
+	} {
+		web := &recorded{pages: map[string]string{
+			registryList: tc.list, "https://registry.example.com/myrdap/domain/a.com": answer, "https://example.org/domain/a.org": "to https://registrar.example/a.org",
+			"https://registrar.example/a.org": answer, "https://co.example/domain/co.org": answer,
+		}}
+		cfg := Config{HTTP: &http.Client{Transport: web}, Now: func() time.Time { return time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC) }, Resolver: resolver.Static{domain: {"MX 10 mx.d.test"}}, Registries: new(Registries)}
+		for range 2 { // the second time the list is known
+			a := &audit{Target: Target{Domain: domain, RDAP: true}, cfg: cfg}
+			a.facts = a.gather(t.Context())
+			rep := Report{Findings: registration(t.Context(), a)}
+			if got := strings.Join(outcomes(&rep, "domain"), "\n"); got != tc.want {
+				t.Errorf("%s: %q, want %q", domain, got, tc.want)
+			}
+			if tc.list != list {
+				break
+			}
+		}
+		if got := strings.Join(web.asked, " "); tc.list == list && strings.Count(got, registryList) != 1 || !strings.HasPrefix(got, tc.asked) {
+			t.Errorf("%s: asked %s", domain, got)
+		}
 	}
 }
 
-// to sends every request to one address.
-type to string
+// recorded is a web of few pages; "to URL" leads on.
+type recorded struct {
+	pages map[string]string
+	asked []string
+}
 
-func (host to) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.URL.Scheme, r.URL.Host = "http", string(host)
-	return http.DefaultTransport.RoundTrip(r)
+func (w *recorded) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.asked = append(w.asked, r.URL.String())
+	body, ok := w.pages[r.URL.String()]
+	res := &http.Response{StatusCode: 200, Status: "200 OK", Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+	if to, leads := strings.CutPrefix(body, "to "); leads {
+		res.StatusCode, res.Status = 302, "302 Found"
+		res.Header.Set("Location", to)
+	} else if !ok {
+		res.StatusCode, res.Status = 404, "404 Not Found"
+	}
+	return res, nil
+}
+
+// FuzzRegistries: what is read of a list leads to HTTPS alone, by names in lower case.
+func FuzzRegistries(f *testing.F) {
+	f.Add([]byte(`{"services":[[["net"],["https://a.example"]]]}`))
+	f.Add([]byte(`{"services":[[[".NET."],["http://a.example/","https://u@a/","https://a/?q"]]]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		all, err := parseRegistries(b)
+		if (err == nil) != (len(all) > 0) {
+			t.Fatal(err, all)
+		}
+		for name, base := range all {
+			if name == "" || name != strings.ToLower(name) || !strings.HasPrefix(base, "https://") || !strings.HasSuffix(base, "/") || strings.ContainsAny(base, "?#") {
+				t.Errorf("%q: %q", name, base)
+			}
+		}
+	})
 }
 
 // slow is a resolver with one slow answer: the addresses or the text of a name come a

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +18,6 @@ const (
 	rdapBytes = 1 << 20
 	young     = 6 * 7 * 24 * time.Hour
 	ending    = 30 * 24 * time.Hour
-
-	// rdapBootstrap leads to the registry of a domain's top level (RFC 9224); this service knows the list of IANA.
-	rdapBootstrap = "https://rdap.org/domain/"
 )
 
 // registered is what RDAP says of a domain (RFC 9083 §5.3).
@@ -46,6 +41,9 @@ func registration(ctx context.Context, a *audit) []finding.Finding {
 	}
 	a.probed("RDAP: " + name)
 	r, err := a.askRDAP(ctx, name)
+	if errors.Is(err, errNoRegistry) {
+		return []finding.Finding{finding.Of(finding.DomainExpiring, finding.NotApplicable, name, "RDAP", err.Error())}
+	}
 	if err != nil {
 		return unverified(err, name, finding.DomainYoung, finding.DomainExpiring, finding.DomainUnlocked)
 	}
@@ -67,24 +65,24 @@ func (r *registered) findings(name string, now time.Time) (out []finding.Finding
 }
 
 func (a *audit) askRDAP(ctx context.Context, name string) (*registered, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rdapBootstrap+name, nil)
+	base, err := a.registries().base(ctx, a.cfg.HTTP, a.cfg.Now(), name)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/rdap+json")
-	client := *a.cfg.HTTP
-	client.CheckRedirect = nil // the way leads from the bootstrap to the registry
-	res, err := client.Do(req)
+	b, err := get(ctx, a.cfg.HTTP, base+"domain/"+name, rdapBytes)
 	if err != nil {
 		return nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("RDAP answers %s", res.Status)
 	}
 	var r registered
-	if err := json.NewDecoder(io.LimitReader(res.Body, rdapBytes)).Decode(&r); err != nil {
-		return nil, errors.Join(errors.New("RDAP's answer cannot be read"), err)
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("RDAP's answer cannot be read: %w", err)
 	}
 	return &r, nil
+}
+
+func (a *audit) registries() *Registries {
+	if a.cfg.Registries == nil {
+		return new(Registries)
+	}
+	return a.cfg.Registries
 }
