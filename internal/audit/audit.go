@@ -138,6 +138,7 @@ func (a *audit) evaluate(ctx context.Context) []finding.Finding {
 	}
 	wg.Wait()
 	out := slices.Concat(found...)
+	joinPolicy(out)
 	for _, f := range a.Found { // what both have seen is told once
 		if !slices.ContainsFunc(out, func(x finding.Finding) bool {
 			return x.Check == f.Check && x.Outcome == f.Outcome && x.Subject == f.Subject

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -73,12 +74,26 @@ func (a *audit) exchangerDoor(ctx context.Context, name string, ip netip.Addr) [
 	if a.Self != nil {
 		relays = allRelays
 	}
+	var reverse []string
+	var wg sync.WaitGroup
+	wg.Go(func() { reverse = a.reverseNames(ctx, ip) })
 	r := probe.ProbeSMTP(ctx, a.probing(), probe.Target{Host: name, Addr: netip.AddrPortFrom(ip, 25)},
 		probe.SMTPOptions{Versions: true, Inject: true, Domain: a.Domain, Relay: relays})
 	if r.Connected {
 		a.probed("SMTP: " + name + " at " + ip.String())
 	}
-	return JudgeSMTP(r, a.cfg.Now())
+	wg.Wait()
+	return judgeSMTP(r, reverse, a.cfg.Now())
+}
+
+// reverseNames are those of an address; nil where it has none or they cannot be asked
+// for, which are findings of their own (identity).
+func (a *audit) reverseNames(ctx context.Context, ip netip.Addr) []string {
+	r, err := a.cfg.Resolver.LookupPTR(ctx, ip)
+	if err != nil || len(r.Records) == 0 {
+		return nil
+	}
+	return r.Records
 }
 
 func (a *audit) clientDoor(ctx context.Context, name string, at netip.AddrPort) []finding.Finding {
@@ -107,8 +122,12 @@ func Implicit(port uint16) bool { return port == 465 || port == 993 || port == 9
 
 // JudgeSMTP makes findings of a probe of SMTP. At a door of submission other rules hold
 // than at an exchanger's.
-func JudgeSMTP(r *probe.SMTP, now time.Time) []finding.Finding {
-	d := door{subject: fmt.Sprintf("%s (%s)", r.Host, r.Addr), exchanger: exchanges(r)}
+func JudgeSMTP(r *probe.SMTP, now time.Time) []finding.Finding { return judgeSMTP(r, nil, now) }
+
+// judgeSMTP is JudgeSMTP where the names that the address has in reverse DNS are known;
+// nil: they are not.
+func judgeSMTP(r *probe.SMTP, reverse []string, now time.Time) []finding.Finding {
+	d := door{subject: fmt.Sprintf("%s (%s)", r.Host, r.Addr), exchanger: exchanges(r), reverse: reverse}
 	if !r.Connected {
 		return d.closed(r.Error)
 	}
@@ -185,6 +204,7 @@ func JudgeSmuggling(t probe.Target, all []probe.Smuggled) []finding.Finding {
 type door struct {
 	subject   string
 	exchanger bool
+	reverse   []string // names of the address in reverse DNS, where they are known
 	found     []finding.Finding
 }
 
@@ -216,13 +236,47 @@ func (d *door) greeting(r *probe.SMTP) {
 	}
 	d.say(finding.SMTPSlow, yes(r.Delay > 2*time.Second), "greeting after", r.Delay.Round(100*time.Millisecond).String())
 	d.say(finding.SMTPVersion, yes(r.Version != ""), "greeting", r.Greeting.Text)
+	d.names(r)
+}
+
+// names compares all that a server is called (S8): in its greeting, in its answer to
+// EHLO, in the MX record, in reverse DNS and in its certificate. Each that differs is
+// listed. A door of submission may have a name of its own.
+func (d *door) names(r *probe.SMTP) {
 	said := r.Clear.Domain
 	if r.Implicit {
 		said = r.Secure.Domain
 	}
-	if said != "" {
-		d.say(finding.SMTPName, yes(!sameName(r.Name(), said) || d.exchanger && !sameName(r.Name(), r.Host)), "greeting", r.Name(), "EHLO", said, "host", r.Host)
+	if said == "" {
+		return
 	}
+	name := r.Name()
+	facts := []string{"greeting", name, "EHLO", said, "host", r.Host}
+	var differ []string
+	if !sameName(name, said) {
+		differ = append(differ, "EHLO")
+	}
+	if d.exchanger {
+		if !sameName(name, r.Host) {
+			differ = append(differ, "host")
+		}
+		if d.reverse != nil {
+			facts = append(facts, "PTR", strings.Join(d.reverse, " "))
+			if !slices.ContainsFunc(d.reverse, func(ptr string) bool { return sameName(ptr, name) || sameName(ptr, r.Host) }) {
+				differ = append(differ, "PTR")
+			}
+		}
+		if r.TLS != nil && len(r.TLS.Certificate.Names) > 0 {
+			facts = append(facts, "certificate", list(r.TLS.Certificate.Names))
+			if r.TLS.Certificate.Has(probe.HostnameMismatch) && !slices.ContainsFunc(r.TLS.Certificate.Names, func(n string) bool { return sameName(n, name) }) {
+				differ = append(differ, "certificate")
+			}
+		}
+	}
+	if len(differ) > 0 {
+		facts = append(facts, "not the greeting's name", strings.Join(differ, ", "))
+	}
+	d.say(finding.SMTPName, yes(len(differ) > 0), facts...)
 }
 
 // offers judges the extensions.

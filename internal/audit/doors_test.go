@@ -60,6 +60,44 @@ func failed(all []finding.Finding) string {
 	return strings.Join(out, " ")
 }
 
+// S8: one finding of all names of a server, with each that differs.
+func TestNames(t *testing.T) {
+	for _, tc := range []struct {
+		what    string
+		reverse []string
+		do      func(*probe.SMTP)
+		want    string // what is listed; "" where all are one
+	}{
+		{"all are one", []string{"MX.good.test."}, func(r *probe.SMTP) { r.TLS.Certificate.Names = []string{"mx.good.test"} }, ""},
+		{"reverse DNS is not known", nil, func(*probe.SMTP) {}, ""},
+		{"another PTR", []string{"203-0-113-25.isp.test"}, func(*probe.SMTP) {}, "PTR"},
+		{"one of two PTR", []string{"www.good.test", "mx.good.test"}, func(*probe.SMTP) {}, ""},
+		{"all differ", []string{"203-0-113-25.isp.test"}, func(r *probe.SMTP) {
+			r.Greeting, r.Clear.Domain = reply(220, "smtp.midominio.es ESMTP"), "smtp.maild.org"
+			r.TLS.Certificate.Names, r.TLS.Certificate.Problems = []string{"panel.isp.test"}, []probe.Problem{{Code: probe.HostnameMismatch}}
+		}, "EHLO, host, PTR, certificate"},
+		{"submission may have a name of its own", []string{"mx.good.test"}, func(r *probe.SMTP) {
+			r.Addr = netip.MustParseAddrPort("203.0.113.25:587")
+			r.Greeting, r.Clear.Domain = reply(220, "smtp.good.test ESMTP"), "smtp.good.test"
+		}, ""},
+	} {
+		r := seenWell()
+		tc.do(r)
+		found := judgeSMTP(r, tc.reverse, today)
+		i := slices.IndexFunc(found, func(f finding.Finding) bool { return f.Check == finding.SMTPName })
+		if i < 0 {
+			t.Fatalf("%s: no finding", tc.what)
+		}
+		got := ""
+		if last := found[i].Evidence[len(found[i].Evidence)-1]; last.What == "not the greeting's name" {
+			got = last.Seen
+		}
+		if got != tc.want || (found[i].Outcome == finding.Fail) != (tc.want != "") {
+			t.Errorf("%s: %v", tc.what, found[i])
+		}
+	}
+}
+
 // Each fault of an exchanger's door makes its finding, and no other.
 func TestDoors(t *testing.T) {
 	problem := func(code int) []probe.Problem { return []probe.Problem{{Code: code, Name: "x"}} }

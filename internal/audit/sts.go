@@ -47,6 +47,21 @@ func transport(ctx context.Context, a *audit) []finding.Finding {
 	return append(out, a.judgePolicy(ctx, &policy)...)
 }
 
+// joinPolicy joins what the doors and the policy say of the same certificate: on its own a
+// certificate that nobody vouches for hardly matters at an exchanger (cert.unverified),
+// under a policy that is enforced it stops mail (mtasts.certificate).
+func joinPolicy(found []finding.Finding) {
+	if !slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Check == finding.MTASTSMode && f.Outcome == finding.Pass }) {
+		return
+	}
+	for i := range found {
+		f := &found[i]
+		if f.Check == finding.CertUnverified && f.Outcome == finding.Fail {
+			f.Evidence = append(slices.Clip(f.Evidence), finding.Fact{What: "MTA-STS", Seen: "the policy is enforced: senders that know it do not deliver here (" + string(finding.MTASTSCert) + ")"})
+		}
+	}
+}
+
 // noPolicy: that our own time or network failed is no fault of theirs.
 func (a *audit) noPolicy(ctx context.Context, err error) finding.Finding {
 	_, dns := errors.AsType[*resolver.Error](err)

@@ -194,6 +194,19 @@ func slicesOf(n int, s string) (out []string) {
 	return out
 }
 
+// A certificate that cannot be verified hardly matters at an exchanger, unless a policy
+// is enforced: then its finding says so.
+func TestEnforced(t *testing.T) {
+	for mode, outcome := range map[string]finding.Outcome{"enforce": finding.Pass, "testing": finding.Fail} {
+		found := []finding.Finding{finding.Of(finding.CertUnverified, finding.Fail, "mx.good.test", "names", "x"), finding.Of(finding.CertUnverified, finding.Pass, "mx2.good.test"),
+			finding.Of(finding.MTASTSMode, outcome, "good.test", "mode", mode)}
+		joinPolicy(found)
+		if n := len(found[0].Evidence); (n == 2) != (mode == "enforce") || len(found[1].Evidence) != 0 {
+			t.Errorf("%s: %v", mode, found)
+		}
+	}
+}
+
 // What only we know: whether our own mail can be protected by DANE.
 func TestOutbound(t *testing.T) {
 	ca, err := certs.NewAuthority("Test", time.Now)
