@@ -116,6 +116,7 @@ func TestFaults(t *testing.T) {
 		{"a DMARC policy covers www", good(resolver.Static{"www.good.test": {"A 203.0.113.80"}, "_dmarc.good.test": {"TXT v=DMARC1; p=reject"}}), Target{}, ""},
 		{"sp=none does not", good(resolver.Static{"www.good.test": {"A 203.0.113.80"}, "_dmarc.good.test": {"TXT v=DMARC1; p=reject; sp=none"}}), Target{}, "spf.names www.good.test"},
 		{"declared to send only (S10)", good(resolver.Static{"good.test": {"A 203.0.113.25", "TXT v=spf1 a -all"}}), Target{SendOnly: true, HELO: "mx.good.test"}, ""},
+		{"declared to send only, and it has exchangers", good(nil), Target{SendOnly: true}, "mx.send-only good.test"},
 		{"parked", good(resolver.Static{"good.test": {"MX 0 .", "TXT v=spf1 -all"}}), Target{}, ""},
 	} {
 		t.Run(tc.what, func(t *testing.T) {

@@ -28,13 +28,16 @@ func doors(ctx context.Context, a *audit) []finding.Finding {
 		return nil // nobody has to answer there
 	}
 	var runs []func() []finding.Finding
+	seen := make([]exchangerSeen, maxDoors) // by the order of runs
 	for _, h := range a.exchangerHosts() {
 		for _, ip := range h.addrs {
-			if len(runs) < maxDoors && public(ip) {
-				runs = append(runs, func() []finding.Finding { return a.exchangerDoor(ctx, h.name, ip) })
+			if i := len(runs); i < maxDoors && public(ip) {
+				seen[i].preference = h.preference
+				runs = append(runs, func() []finding.Finding { return a.exchangerDoor(ctx, h.name, ip, &seen[i]) })
 			}
 		}
 	}
+	exchangers := len(runs)
 	if h := a.clientHost(); h != nil {
 		for _, port := range clientPorts() {
 			runs = append(runs, func() []finding.Finding { return a.clientDoor(ctx, h.name, netip.AddrPortFrom(h.addrs[0], port)) })
@@ -46,7 +49,7 @@ func doors(ctx context.Context, a *audit) []finding.Finding {
 		wg.Go(func() { found[i] = run() })
 	}
 	wg.Wait()
-	return slices.Concat(found...)
+	return append(slices.Concat(found...), backups(seen[:exchangers])...)
 }
 
 // clientPorts are those that people's programs use (RFC 8314 §3).
@@ -69,7 +72,7 @@ func (a *audit) probing() probe.Config {
 	return probe.Config{Hello: a.cfg.Hello, Dial: a.cfg.Dial, Roots: a.cfg.Roots, Now: a.cfg.Now, Lanes: a.cfg.Lanes, Timeouts: probe.Timeouts{Whole: a.cfg.Timeout * 9 / 10}}
 }
 
-func (a *audit) exchangerDoor(ctx context.Context, name string, ip netip.Addr) []finding.Finding {
+func (a *audit) exchangerDoor(ctx context.Context, name string, ip netip.Addr, seen *exchangerSeen) []finding.Finding {
 	relays := fewRelays
 	if a.Self != nil {
 		relays = allRelays
@@ -83,6 +86,7 @@ func (a *audit) exchangerDoor(ctx context.Context, name string, ip netip.Addr) [
 		a.probed("SMTP: " + name + " at " + ip.String())
 	}
 	wg.Wait()
+	seen.smtp = r
 	return judgeSMTP(r, reverse, a.cfg.Now())
 }
 

@@ -27,7 +27,7 @@ func evaluators() []evaluator {
 		{"DMARC", protection},             // dmarc.go: CH-DMARC-01 to 04, 06
 		{"BIMI", brand},                   // bimi.go: CH-BIMI-01
 		{"DNS lists", reputed},            // reputation.go: CH-REP-01, 02
-		{"doors", doors},                  // doors.go, doorstls.go: CH-MX-03, CH-ID-06, CH-TLS, CH-SMTP
+		{"doors", doors},                  // doors.go, doorstls.go, backups.go: CH-MX-03, 05, CH-ID-06, CH-TLS, CH-SMTP
 		{"MTA-STS", transport},            // sts.go: CH-STS-01, 02
 		{"DANE", keysOfHosts},             // dane.go: CH-DANE-01, 02
 		{"outbound", outbound},            // dane.go: CH-TLS-07

@@ -38,7 +38,11 @@ func (a *audit) wantsMX(x *exchange) []finding.Finding {
 	}
 	switch a.setup() {
 	case withMail:
-		return []finding.Finding{finding.Of(finding.SenderMX, finding.Pass, a.Domain, "MX", seen)}
+		out := []finding.Finding{finding.Of(finding.SenderMX, finding.Pass, a.Domain, "MX", seen)}
+		if a.SendOnly {
+			out = append(out, finding.Of(finding.MXSendOnly, finding.Fail, a.Domain, "declared", "send-only", "MX", seen))
+		}
+		return out
 	case implicit:
 		if p := a.facts.policy(); p.err == nil && len(p.texts) > 0 && !p.authorises() {
 			return []finding.Finding{finding.Of(finding.SenderMX, finding.NotApplicable, a.Domain, "MX", seen, "SPF", strings.Join(p.texts, "; "))}

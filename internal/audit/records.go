@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +14,9 @@ import (
 	"posta/internal/addr"
 	"posta/internal/authority"
 	"posta/internal/finding"
+	"posta/internal/lineio"
 	"posta/internal/resolver"
+	"posta/internal/smtp"
 )
 
 // zoneRecords judges what stands in the zone beside mail's own records: the contact,
@@ -55,7 +59,68 @@ func (a *audit) contact(ctx context.Context, zone string) []finding.Finding {
 		return unverified(x.err, zone, finding.SOAContact)
 	}
 	takes := slices.ContainsFunc(x.hosts, func(h host) bool { return len(h.addrs) > 0 })
-	return []finding.Finding{judged(finding.SOAContact, !takes, zone, "SOA", written, "address", to, "takes mail", fmt.Sprint(takes))}
+	facts := []string{"SOA", written, "address", to, "takes mail", fmt.Sprint(takes)}
+	if takes {
+		said, refused := a.accepts(ctx, &x, to)
+		return []finding.Finding{judged(finding.SOAContact, refused, zone, append(facts, "RCPT", said)...)}
+	}
+	return []finding.Finding{finding.Of(finding.SOAContact, finding.Fail, zone, facts...)}
+}
+
+// accepts asks the first exchanger that answers whether it takes mail for an address,
+// from the reverse-path of bounces, and goes no further. What is said is the reply, or
+// why there is none.
+func (a *audit) accepts(ctx context.Context, x *exchange, address string) (said string, refused bool) {
+	said = "no exchanger can be reached"
+	ctx, cancel := context.WithTimeout(ctx, shownTime)
+	defer cancel()
+	for _, h := range x.hosts {
+		i := slices.IndexFunc(h.addrs, public)
+		if i < 0 {
+			continue
+		}
+		r, refused, err := a.recipient(ctx, h.addrs[i], address)
+		if err == nil {
+			a.probed("SMTP: RCPT TO:<" + address + "> at " + h.name)
+			return r.String(), refused
+		}
+		said = h.name + ": " + err.Error()
+	}
+	return said, false
+}
+
+// recipient is the reply to RCPT of one address for a recipient. It is refused when the
+// reply says that it is the mailbox (5.1 or 5.2, RFC 3463), or when postmaster@ is
+// accepted in the same breath: else we may be the one who is refused.
+func (a *audit) recipient(ctx context.Context, ip netip.Addr, address string) (r smtp.Reply, refused bool, err error) {
+	raw, err := a.connect(ctx, netip.AddrPortFrom(ip, 25))
+	if err != nil {
+		return r, false, err
+	}
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	c := client{line: lineio.New(raw, nil)}
+	if err := c.greet(cmp.Or(a.cfg.Hello, "[127.0.0.1]")); err != nil {
+		return r, false, err
+	}
+	if r, err = c.command("MAIL FROM:<>"); err != nil {
+		return r, false, err
+	}
+	if !r.OK() {
+		return r, false, errors.New("MAIL is answered " + r.String())
+	}
+	if r, err = c.command("RCPT TO:<" + address + ">"); err != nil {
+		return r, false, err
+	}
+	code := r.Enhanced.String()
+	refused = r.Permanent() && (strings.HasPrefix(code, "5.1.") || strings.HasPrefix(code, "5.2."))
+	if r.Permanent() && !refused {
+		other, err := c.command("RCPT TO:<postmaster@" + domainOf(address) + ">")
+		refused = err == nil && other.OK()
+	}
+	_, _ = c.command("RSET")
+	_, _ = c.command("QUIT")
+	return r, refused, nil
 }
 
 // ErrContact says that the SOA record names no mailbox that one could write to.

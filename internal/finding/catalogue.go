@@ -23,6 +23,8 @@ const (
 	MXNullMixed       ID = "mx.null-mixed"
 	MXParked          ID = "mx.parked"
 	MXSame            ID = "mx.same"
+	MXWeaker          ID = "mx.weaker"
+	MXSendOnly        ID = "mx.send-only"
 	MXIPv6            ID = "mx.ipv6"
 	SPFFail           ID = "spf.fail"
 	SPFSoftFail       ID = "spf.softfail"
@@ -254,6 +256,8 @@ var catalogue = [...]Check{
 	{MXNullMixed, 131, High, "RFC 7505 §3", "CH-MX-04"},
 	{MXParked, 132, Info, "RFC 7505 §1", "CH-MX-04 S34"},
 	{MXSame, 133, Low, "RFC 5321 §5.1", "CH-MX-05"},
+	{MXWeaker, 280, Medium, "RFC 5321 §5.1", "CH-MX-05"},
+	{MXSendOnly, 281, Info, "RFC 5321 §5.1", "CH-MX-01 S10"},
 	{MXIPv6, 134, Low, "RFC 3974 §2", "CH-MX-06"},
 	{SPFFail, 12, Critical, "RFC 7208 §8.4", "CH-SPF-05 S33"},
 	{SPFSoftFail, 13, Medium, "RFC 7208 §8.5", "CH-SPF-04 S33"},
