@@ -63,6 +63,8 @@ func (c *cli) auditMessage(ctx context.Context, f *auditFlags, t *audit.Target) 
 		out = append(out, finding.Of(id, finding.Pass, ""))
 	}
 	out = slices.DeleteFunc(out, func(f finding.Finding) bool { return !ofMessage(f.Check, t.HELO != "") })
+	header, _ := dkim.SplitMessage(b)
+	out = append(out, audit.Signatures(header)...)
 	for i := range out {
 		if out[i].Subject == "" {
 			out[i].Subject = c.lang.Say("audit.message")

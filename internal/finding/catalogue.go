@@ -63,6 +63,7 @@ const (
 	DKIMEd25519Only   ID = "dkim.ed25519-only"
 	DKIMAge           ID = "dkim.age"
 	DKIMRotation      ID = "dkim.rotation"
+	DKIMHeaders       ID = "dkim.headers"
 	DMARCFail         ID = "dmarc.fail"
 	DMARCMissing      ID = "dmarc.missing"
 	DMARCInvalid      ID = "dmarc.invalid"
@@ -294,6 +295,7 @@ var catalogue = [...]Check{
 	{DKIMRestricted, 192, High, "RFC 6376 §3.6.1", "CH-DKIM-03"},
 	{DKIMStrict, 193, Low, "RFC 6376 §3.6.1", "CH-DKIM-03"},
 	{DKIMEd25519Only, 194, Medium, "RFC 8463 §5", "CH-DKIM-02"},
+	{DKIMHeaders, 282, Medium, "RFC 6376 §5.4.1; RFC 8058 §4", "CH-DKIM-05"},
 	{DKIMAge, 195, Medium, "M3AAWG sender practice", "CH-DKIM-04"},
 	{DKIMRotation, 196, Medium, "RFC 6376 §3.6.1", "CH-DKIM-04"},
 	{DMARCFail, 19, Critical, "RFC 9989 §5.3", "CH-DMARC-05 S44"},
