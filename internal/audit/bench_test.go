@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,12 +23,26 @@ func BenchmarkAudit(b *testing.B) {
 	zone["_dmarc.good.test"] = []string{"TXT v=DMARC1; p=reject; rua=mailto:dmarc@good.test"}
 	cfg := h.config(resolver.Resolver(zone))
 	cfg.Roots, cfg.Lanes = ca.Pool(), probe.NewLanes(lanes)
+	began := processor(b)
 	for b.Loop() {
 		r := Run(b.Context(), cfg, Target{Domain: "good.test"})
 		if n := len(r.Findings); n < 100 {
 			b.Fatalf("%d findings", n)
 		}
 	}
-	b.ReportMetric(3600/b.Elapsed().Seconds()*float64(b.N), "domains/h")
+	took := processor(b) - began
+	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "cpu-ms/op")
+	b.ReportMetric(3600/took.Seconds()*float64(b.N), "domains/core-h")
 	b.ReportMetric(float64(len(h.heard))/float64(b.N), "commands")
+}
+
+// processor is the time of processors that this process has had: unlike the wall clock
+// it does not count what others on the machine do.
+func processor(b *testing.B) time.Duration {
+	b.Helper()
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
