@@ -27,13 +27,17 @@ const broken = "rota.test."
 var signed = []string{"dane.test.", "daneroto.test."}
 
 // vouched says whether an answer is about signed names alone.
-func vouched(name string, answer []dns.RR) bool {
+func (n *nameServer) vouched(name string, answer []dns.RR) bool {
+	n.mu.RLock()
+	domains := slices.Concat(signed, n.signs)
+	n.mu.RUnlock()
 	names := []string{name}
 	for _, rr := range answer {
 		names = append(names, rr.Header().Name)
 	}
-	for _, n := range names {
-		if !slices.ContainsFunc(signed, func(s string) bool { return dns.IsSubDomain(s, dns.CanonicalName(n)) }) {
+	for _, name := range names {
+		// The root signs for itself alone here: test. does not go on from it.
+		if name != "." && !slices.ContainsFunc(domains, func(d string) bool { return dns.IsSubDomain(d, dns.CanonicalName(name)) }) {
 			return false
 		}
 	}
@@ -50,6 +54,17 @@ type nameServer struct {
 
 	mu    sync.RWMutex
 	names map[string][]dns.RR // by name, lower case with final dot; a parent of a name is there too, perhaps empty
+	// signs are domains, beside those of signed, whose answers it vouches for.
+	signs []string
+
+	under *nameServer // asked for what this one does not know; may be nil
+}
+
+// sign has the answers about a domain vouched for.
+func (n *nameServer) sign(domain string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.signs = append(n.signs, domain)
 }
 
 // newNameServer reads the world's zone.
@@ -102,12 +117,14 @@ func (n *nameServer) find(name string, typ uint16) (answer []dns.RR, exists bool
 				return answer, false
 			}
 		}
-		alias := ""
+		alias, own := "", false
 		for _, rr := range rrs {
 			if rr.Header().Rrtype == typ {
-				answer = append(answer, rr)
-				alias = ""
-			} else if c, ok := rr.(*dns.CNAME); ok {
+				answer, own = append(answer, rr), true
+			}
+		}
+		for _, rr := range rrs {
+			if c, ok := rr.(*dns.CNAME); ok && !own {
 				answer, alias = append(answer, rr), dns.CanonicalName(c.Target)
 			}
 		}
@@ -158,7 +175,10 @@ func (n *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		m.Rcode = dns.RcodeServerFailure
 	default:
 		answer, exists := n.find(q.Question[0].Name, q.Question[0].Qtype)
-		m.Answer, m.AuthenticatedData = answer, vouched(q.Question[0].Name, answer)
+		if !exists && len(answer) == 0 && n.under != nil {
+			answer, exists = n.under.find(q.Question[0].Name, q.Question[0].Qtype)
+		}
+		m.Answer, m.AuthenticatedData = answer, n.vouched(q.Question[0].Name, answer)
 		if !exists {
 			m.Rcode = dns.RcodeNameError
 		}
@@ -194,7 +214,13 @@ func (n *nameServer) start(ctx context.Context, g *errgroup.Group, usual string)
 		return err
 	}
 	n.addr = netip.MustParseAddrPort(tcp.Addr().String())
-	for _, s := range []*dns.Server{{PacketConn: udp, Handler: n}, {Listener: tcp, Handler: n}} {
+	serveDNS(ctx, g, udp, tcp, n)
+	return nil
+}
+
+// serveDNS answers on both sockets under g until the context ends.
+func serveDNS(ctx context.Context, g *errgroup.Group, udp net.PacketConn, tcp net.Listener, h dns.Handler) {
+	for _, s := range []*dns.Server{{PacketConn: udp, Handler: h}, {Listener: tcp, Handler: h}} {
 		started := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
 		g.Go(s.ActivateAndServe)
@@ -205,7 +231,6 @@ func (n *nameServer) start(ctx context.Context, g *errgroup.Group, usual string)
 		})
 		<-started
 	}
-	return nil
 }
 
 // text looks a TXT record up as an outside server does that verifies a

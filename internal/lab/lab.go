@@ -48,6 +48,10 @@ type Lab struct {
 	mu     sync.Mutex
 	houses map[setting]*house
 	scans  map[setting][]scanner
+
+	audits   sync.Once
+	audited  *auditWorld // see auditedWorld
+	auditErr error
 }
 
 // Start opens a lab and returns when the first letter from outside is in ana's

@@ -58,6 +58,7 @@ type play struct {
 	log     strings.Builder
 	want    []string // what was asserted and held, in short
 	got     []string
+	audits  audits
 }
 
 // Play plays a scenario. It blocks until it has ended, at most some minutes.

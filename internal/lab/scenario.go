@@ -77,6 +77,7 @@ var kinds = map[string]kind{
 	"delete":   {true, (*play).remove},
 	"digest":   {true, (*play).digest},
 	"password": {true, (*play).changePassword},
+	"audit":    {true, (*play).audit},
 }
 
 // Parse reads a scenario. It is a txtar file: a comment, then sections that
@@ -181,15 +182,23 @@ var kinds = map[string]kind{
 //	new TEXT
 //	again TEXT         if it is not the same
 //	200 OK *changed*   the page that is read then
+//	-- audit DOMAIN [--ip IP] [--helo NAME] [--send-only] [--rdap] [--self HOST] … --
+//	                   what posta audit finds of a domain of testdata/audit; all
+//	                   audits of a scenario are made side by side:
+//	setup mail         how it stands to mail
+//	key s1 v=DKIM1; …  with --self: a key that signs here
+//	fail spf.fail 203.0.113.9   an outcome (fail, pass, unverified, none), a check, and
+//	                   a pattern of its subject, which may be left out
+//	no mx.closed       the check is not told at all
+//	es spf.fail *      the title in a language
 func Parse(name, text string) (*Scenario, error) {
 	s := &Scenario{Name: name}
 	var comment strings.Builder
 	line := 0
 	for l := range strings.Lines(text) {
 		line++
-		inner, ok := strings.CutPrefix(strings.TrimRight(l, "\r\n"), "-- ")
-		inner, end := strings.CutSuffix(inner, " --")
-		if !ok || !end {
+		inner, ok := heading(l)
+		if !ok {
 			if n := len(s.Sections); n > 0 {
 				s.Sections[n-1].Text += l
 			} else {
@@ -197,7 +206,7 @@ func Parse(name, text string) (*Scenario, error) {
 			}
 			continue
 		}
-		word, arg, _ := strings.Cut(strings.TrimSpace(inner), " ")
+		word, arg, _ := strings.Cut(inner, " ")
 		k, known := kinds[word]
 		if !known {
 			return nil, fmt.Errorf("%s:%d: no section is called %q", name, line, word)
@@ -214,6 +223,13 @@ func Parse(name, text string) (*Scenario, error) {
 		return nil, fmt.Errorf("%s: a scenario has a title, a line of references and sections", name)
 	}
 	return s, nil
+}
+
+// heading gives what stands between the dashes of a line that begins a section.
+func heading(line string) (string, bool) {
+	inner, begins := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "-- ")
+	inner, ends := strings.CutSuffix(inner, " --")
+	return strings.TrimSpace(inner), begins && ends
 }
 
 // Scenarios reads those that are built in, by name.
