@@ -1,5 +1,6 @@
 // Package bindtest starts a DNS server for a test: Debian's BIND, on a free port of
-// loopback, with one zone that a TSIG key may change. It ends with the test.
+// loopback, with one zone that a TSIG key may change, or one that is
+// signed. It ends with the test.
 //
 // Without BIND a test is skipped, unless POSTA_REQUIRE_PEERS=1 asks for it.
 package bindtest
@@ -36,6 +37,13 @@ type Server struct {
 // answers.
 func Start(t testing.TB, zone, text string) *Server {
 	t.Helper()
+	return serve(t, zone, text, fmt.Sprintf("key %[1]s { algorithm hmac-sha256; secret %[2]q; };\nzone %[3]q { type primary; file \"zone\"; allow-update { key %[1]s; }; };\n", Key, Secret, zone))
+}
+
+// serve starts a server whose folder has one zone file; zones is the end of its
+// configuration.
+func serve(t testing.TB, zone, text, zones string) *Server {
+	t.Helper()
 	program := "/usr/sbin/named" // not in everybody's path
 	if _, err := os.Stat(program); err != nil {
 		program = postatest.Peer(t, "named")
@@ -48,9 +56,7 @@ func Start(t testing.TB, zone, text string) *Server {
 	recursion no; notify no; dnssec-validation no; empty-zones-enable no;
 };
 controls { };
-key %[3]s { algorithm hmac-sha256; secret %[4]q; };
-zone %[5]q { type primary; file "zone"; allow-update { key %[3]s; }; };
-`, dir, port, Key, Secret, zone)} {
+%[3]s`, dir, port, zones)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
