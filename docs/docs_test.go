@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"posta/internal/finding"
 )
 
 // tree lists the names of all tests, and of all scenarios of the lab.
@@ -83,6 +85,55 @@ func TestPractices(t *testing.T) {
 	for n := 1; n <= 154; n++ {
 		if !seen[fmt.Sprintf("S%d", n)] {
 			t.Errorf("S%d is forgotten", n)
+		}
+	}
+}
+
+// AUDIT.md has each row that a check refers to, with exactly those checks, and what it
+// names as proof is there.
+func TestAuditRows(t *testing.T) {
+	b, err := os.ReadFile("AUDIT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := regexp.MustCompile(`\bCH-[A-Z]+-[A-Z0-9]+\b`)
+	wanted := map[string][]string{}
+	for _, c := range finding.All() {
+		for _, r := range ref.FindAllString(c.Ref, -1) {
+			wanted[r] = append(wanted[r], string(c.ID))
+		}
+	}
+	tests, scenarios := tree(t)
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\| (CH-[A-Z]+-[A-Z0-9]+) \| (.*?) \| (.*?) \| (.*?) \|$`).FindAllStringSubmatch(string(b), -1) {
+		row, state, checks, how := m[1], m[2], strings.Split(m[3], ", "), m[4]
+		if seen[row] {
+			t.Errorf("%s stands twice", row)
+		}
+		seen[row] = true
+		if m[3] == "–" {
+			checks = nil
+		}
+		if !slices.Equal(checks, wanted[row]) {
+			t.Errorf("%s: checks %q, the catalogue has %q", row, checks, wanted[row])
+		}
+		if !slices.Contains([]string{"works", "partly", "not yet"}, state) || (how == "–") != (state == "not yet") {
+			t.Errorf("%s: state %q, shown by %q", row, state, how)
+		}
+		for _, n := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(how, -1) {
+			if !tests[n] {
+				t.Errorf("%s names the test %s, which does not exist", row, n)
+			}
+		}
+		for _, s := range regexp.MustCompile(`scenario ([a-z0-9-]+)`).FindAllStringSubmatch(how, -1) {
+			if !scenarios[s[1]] {
+				t.Errorf("%s names the scenario %s, which does not exist", row, s[1])
+			}
+		}
+	}
+	for row := range wanted {
+		if !seen[row] {
+			t.Errorf("%s is forgotten", row)
 		}
 	}
 }

@@ -17,6 +17,7 @@
 //	house.go     our server, through app.Run
 //	outside.go   the servers of the outside world (emersion/go-smtp)
 //	peer.go      clients: raw bytes, net/smtp and go-smtp
+//	audit*.go    domains, name servers and hosts that are only audited; testdata/audit
 //	scenario.go  the format of scenarios; play*.go plays them
 //
 // The clients and servers of the world are not made of our own engines: a fault
