@@ -2,6 +2,7 @@ package bindtest
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,17 +73,24 @@ func dsData(text string) string {
 	return strings.Join(f[:3], " ") + " " + strings.Join(f[3:], "")
 }
 
-// Delv asks BIND's own validating client about a name of the zone, with the zone's DS as
-// its anchor, and gives all that it says: "; fully validated" is in it where it believes the
-// answer. Without delv (bind9-dnsutils) the test is passed over.
+// Delv asks BIND's own validating client about a name of the zone; see Delv.
 func (s *Signed) Delv(t testing.TB, name, typ string) string {
+	t.Helper()
+	return Delv(t, s.At, s.Zone, s.DS, name, typ)
+}
+
+// Delv asks a server of a zone about a name by BIND's own validating client, with the data
+// of the zone's DS records as its anchor, and gives all that it says: "; fully validated"
+// is in it where it believes the answer. Without delv (bind9-dnsutils) the test is passed
+// over.
+func Delv(t testing.TB, at netip.AddrPort, zone string, records []string, name, typ string) string {
 	t.Helper()
 	program := postatest.Peer(t, "delv")
 	var anchors strings.Builder
 	anchors.WriteString("trust-anchors {\n")
-	for _, ds := range s.DS {
+	for _, ds := range records {
 		f := strings.Fields(ds)
-		fmt.Fprintf(&anchors, "\t%q static-ds %s %s %s %q;\n", s.Zone+".", f[0], f[1], f[2], f[3])
+		fmt.Fprintf(&anchors, "\t%q static-ds %s %s %s %q;\n", zone+".", f[0], f[1], f[2], f[3])
 	}
 	anchors.WriteString("};\n")
 	file := filepath.Join(t.TempDir(), "anchors")
@@ -90,6 +98,6 @@ func (s *Signed) Delv(t testing.TB, name, typ string) string {
 		t.Fatal(err)
 	}
 	// It ends with a status of its own where it believes nothing; what it prints tells.
-	out, _ := exec.CommandContext(t.Context(), program, "@127.0.0.1", "-p", fmt.Sprint(s.At.Port()), "-a", file, "+root="+s.Zone, name, typ).CombinedOutput()
+	out, _ := exec.CommandContext(t.Context(), program, "@127.0.0.1", "-p", fmt.Sprint(at.Port()), "-a", file, "+root="+zone, name, typ).CombinedOutput()
 	return string(out)
 }

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -155,7 +154,7 @@ func (w *auditWorld) servePages() error {
 	})
 	l.group.Go(func() error {
 		<-l.ctx.Done()
-		return srv.Shutdown(context.WithoutCancel(l.ctx))
+		return srv.Close()
 	})
 	return nil
 }
