@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -24,10 +23,6 @@ import (
 //
 //go:embed testdata/audit/*.txtar
 var auditFiles embed.FS
-
-// auditTimeout is how long the audits of the lab wait for one name server: some are
-// silent on purpose.
-const auditTimeout = 2 * time.Second
 
 // webHost is the web server of the audited world: all its pages are at this address.
 var webHost = netip.MustParseAddrPort("203.0.113.80:443")
@@ -335,7 +330,7 @@ func (w *auditWorld) dial(ctx context.Context, network, address string) (net.Con
 
 // authority asks the single servers.
 func (w *auditWorld) authority(dns resolver.Resolver) *authority.Client {
-	return authority.New(dns, authority.Config{Dial: w.dial, Timeout: auditTimeout})
+	return authority.New(dns, authority.Config{Dial: w.dial})
 }
 
 // zoneServer is the authoritative server of one zone, with its faults.
