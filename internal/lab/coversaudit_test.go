@@ -11,12 +11,15 @@ import (
 // reason.
 var unaudited = map[finding.ID]string{
 	finding.SMTPSmuggling: "asked by posta probe smtp --smuggling alone, since it sends mail: TestSmuggling of probe",
+	finding.DKIMHeaders:   "asked with --message alone: TestSignatures of audit",
 }
 
 // unpassed are those that no scenario has passing.
 var unpassed = map[finding.ID]string{
 	finding.SMTPSmuggling: "as above",
 	finding.MXParked:      "told only where it fails",
+	finding.DKIMHeaders:   "as above",
+	finding.MXSendOnly:    "told only where it fails: advice to those whom it concerns",
 	finding.DMARCPeople:   "told only where it fails: advice to those whom it concerns",
 }
 
