@@ -1,15 +1,16 @@
 package command
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"posta/internal/addr"
+	"posta/internal/mtasts"
 	"posta/internal/store"
+	"posta/internal/zone"
 )
 
 // STS is the MTA-STS policy that we serve for a domain of ours (RFC 8461 §3.2).
@@ -27,11 +28,11 @@ const stsSetting = "domain.mta-sts."
 // stsModes are those that can be set.
 var stsModes = []string{"none", "testing", "enforce"}
 
-// Ages of a policy in seconds. While it is tested it may have to change soon; once
+// Ages of a policy. While it is tested it may have to change soon; once
 // enforced it should outlive a long attack (RFC 8461 §10.2: weeks or more).
 const (
-	testingAge = 86_400
-	enforceAge = 28 * 86_400
+	testingAge = 24 * time.Hour
+	enforceAge = 28 * 24 * time.Hour
 )
 
 // STSSetting is where the policy of a domain stands in the settings.
@@ -50,29 +51,24 @@ func STSOf(setting string) (STS, error) {
 	return s, err
 }
 
-// Policy is the text to serve, with our host as MX.
-func (s STS) Policy(host string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "version: STSv1\r\nmode: %s\r\n", s.Mode)
-	age := testingAge
-	if s.Mode == "enforce" {
-		age = enforceAge
+// Policy is the one to serve, with our host as MX.
+func (s STS) Policy(host string) mtasts.Policy {
+	p := mtasts.Policy{MaxAge: testingAge}
+	switch s.Mode {
+	case "testing":
+		p.Mode = mtasts.Testing
+	case "enforce":
+		p.Mode, p.MaxAge = mtasts.Enforce, enforceAge
 	}
-	if s.Mode != "none" { // §3.2: a policy of mode none needs no mx
-		for _, mx := range append([]string{host}, s.MX...) {
-			fmt.Fprintf(&b, "mx: %s\r\n", mx)
-		}
+	if p.Mode != mtasts.None { // §3.2: a policy of mode none needs no mx
+		p.MX = append([]string{strings.ToLower(host)}, s.MX...)
 	}
-	fmt.Fprintf(&b, "max_age: %d\r\n", age)
-	return b.String()
+	return p
 }
 
 // ID is that of the policy, for the record _mta-sts (§3.1): it changes when, and only
 // when, the policy does.
-func (s STS) ID(host string) string {
-	sum := sha256.Sum256([]byte(s.Policy(host)))
-	return hex.EncodeToString(sum[:16])
-}
+func (s STS) ID(host string) string { return zone.STSID(s.Policy(host).Text()) }
 
 // putSTS changes the policy of a domain, if something of it is given, and tells it.
 func putSTS(tx store.DirectoryTx, v *store.DirectoryView, name string, e DomainEdit, out *Domain) error {

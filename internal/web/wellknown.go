@@ -79,7 +79,7 @@ func (h *Handler) showSTS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, p.Policy(h.cfg.Hostname))
+	io.WriteString(w, p.Policy(h.cfg.Hostname).Text())
 }
 
 // account is whose settings a program asks for: by the address, which may be "", or by
