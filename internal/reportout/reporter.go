@@ -102,7 +102,10 @@ func (r *Reporter) drain(ctx context.Context) {
 	}
 }
 
+// pauseFor writes a refusal down, though ctx may be over by the time it was taken.
 func (r *Reporter) pauseFor(ctx context.Context, x refusal) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
+	defer cancel()
 	if err := r.refused(ctx, x); err != nil && ctx.Err() == nil {
 		r.cfg.Log.WarnContext(ctx, "a refused report", "err", err)
 	}
