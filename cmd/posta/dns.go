@@ -14,6 +14,7 @@ import (
 	"posta/internal/app"
 	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/directory"
 	"posta/internal/zone"
 )
 
@@ -86,7 +87,7 @@ func (f *dnsFlags) recordsAlone(domain string) ([]zone.Record, error) {
 		return zone.Parked(string(d)), nil
 	}
 	facts := zone.Facts{
-		Domain: string(d), Host: strings.ToLower(f.host), TLSReports: "postmaster@" + string(d),
+		Domain: string(d), Host: strings.ToLower(f.host), TLSReports: directory.TLSReports + "@" + string(d),
 		Services: append(zone.Services(587, 465, 143, 993, 0, 995), zone.Service{Name: "_sieve"}, zone.Service{Name: "_jmap"}),
 	}
 	if facts.Host == "" {

@@ -16,6 +16,7 @@ import (
 	"posta/internal/app"
 	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/directory"
 	"posta/internal/store"
 	"posta/internal/zone"
 )
@@ -150,7 +151,8 @@ func (c *cli) populate(cmd *cobra.Command, cfg *config.Config, a addr.Address, i
 		return nil, err
 	}
 	return &started{Address: made.Address, Password: made.Password, Records: zone.Wanted(zone.Facts{
-		Domain: domain, Host: cfg.Hostname, IPs: ips, Keys: zoneKeys(keys), Reports: a.String(),
+		Domain: domain, Host: cfg.Hostname, IPs: ips, Keys: zoneKeys(keys),
+		Reports: directory.DMARCReports + "@" + domain, TLSReports: directory.TLSReports + "@" + domain,
 		Services: zone.Services(port(cfg.Listen.Submission), port(cfg.Listen.Submissions), port(cfg.Listen.IMAP), port(cfg.Listen.IMAPS), port(cfg.Listen.POP3), port(cfg.Listen.POP3S)),
 	})}, nil
 }

@@ -246,8 +246,18 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 	s.scanners, s.asking = scan.NewLive(runner), cfg.Scanners
 	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	s.house.Explain = s.in.Explain
-	s.house.DNS, err = newRecords(cfg, s.dns, func() (*x509.Certificate, error) { return s.certs.Leaf(), nil })
-	return err
+	return s.joinRecords()
+}
+
+// joinRecords gives the commands on DNS what they know of this server.
+func (s *server) joinRecords() error {
+	r, err := newRecords(s.cfg, s.dns, func() (*x509.Certificate, error) { return s.certs.Leaf(), nil })
+	if err != nil {
+		return err
+	}
+	r.doors = s.programDoors
+	s.house.DNS = r
+	return nil
 }
 
 // whyURL is what an id is put behind to explain a refusal.

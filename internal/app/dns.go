@@ -7,15 +7,19 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"posta/internal/authority"
+	"posta/internal/autoconf"
 	"posta/internal/certs"
 	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/directory"
 	"posta/internal/dnsapply"
 	"posta/internal/resolver"
 	"posta/internal/store"
+	"posta/internal/web"
 	"posta/internal/zone"
 	"posta/internal/zone/seen"
 )
@@ -26,6 +30,7 @@ type records struct {
 	resolver  resolver.Resolver
 	providers dnsapply.Providers
 	leaf      func() (*x509.Certificate, error) // the certificate that we show
+	doors     func() []autoconf.Door            // what mail programs are told of; nil: what posta.toml opens
 }
 
 // newRecords joins the configuration with a resolver and the certificate.
@@ -55,8 +60,9 @@ func (r *records) Facts(ctx context.Context, v *store.DirectoryView, d *store.Do
 	l := r.cfg.Listen
 	f := zone.Facts{
 		Domain: d.Name, Host: strings.ToLower(r.cfg.Hostname), IPs: PublicIPs(r.cfg),
-		Services:   zone.Services(port(l.Submission), port(l.Submissions), port(l.IMAP), port(l.IMAPS), port(l.POP3), port(l.POP3S)),
-		TLSReports: "postmaster@" + d.Name, Delegate: r.cfg.DNS.Delegate,
+		Services: zone.Services(port(l.Submission), port(l.Submissions), port(l.IMAP), port(l.IMAPS), port(l.POP3), port(l.POP3S)),
+		Reports:  directory.DMARCReports + "@" + d.Name, TLSReports: directory.TLSReports + "@" + d.Name,
+		Delegate: r.cfg.DNS.Delegate,
 	}
 	// Doors that we have not: programs need not look for them.
 	f.Services = append(f.Services, zone.Service{Name: "_sieve"}, zone.Service{Name: "_jmap"})
@@ -74,6 +80,9 @@ func (r *records) Facts(ctx context.Context, v *store.DirectoryView, d *store.Do
 		// An interface that is down just now is no reason to take its address away.
 		f.Uncertain = append(f.Uncertain, "A", "AAAA")
 	}
+	if err := r.web(&f, v); err != nil {
+		return f, err
+	}
 	signed, err := r.signed(ctx, f.Host)
 	if err != nil {
 		f.Uncertain = append(f.Uncertain, "TLSA")
@@ -86,6 +95,62 @@ func (r *records) Facts(ctx context.Context, v *store.DirectoryView, d *store.Do
 		f.Certificates = [][32]byte{sha256.Sum256(leaf.RawSubjectPublicKeyInfo)}
 	}
 	return f, nil
+}
+
+// web adds what we serve over HTTPS for a domain: its MTA-STS policy and the settings of
+// mail programs. A name is published only if clients can believe its certificate: that of
+// ACME, which is had once the name leads to us, or one that has the name.
+func (r *records) web(f *zone.Facts, v *store.DirectoryView) error {
+	if r.cfg.Listen.HTTPS == "" {
+		return nil
+	}
+	serves, err := r.serves()
+	if err != nil {
+		return err
+	}
+	if serves("mta-sts." + f.Domain) {
+		p, err := command.STSOf(v.Settings[command.STSSetting(f.Domain)])
+		if err != nil {
+			return fmt.Errorf("the MTA-STS policy of %s: %w", f.Domain, err)
+		}
+		f.STS = p.ID(r.cfg.Hostname)
+	}
+	a := autoconf.Account{Domain: f.Domain, Host: r.cfg.Hostname, Doors: r.programDoors()}
+	if len(a.Doors) == 0 {
+		return nil
+	}
+	f.Autoconfig = serves("autoconfig."+f.Domain) && serves("autodiscover."+f.Domain)
+	if serves("ua-auto-config." + f.Domain) {
+		f.PACC = autoconf.PACCRecord(autoconf.PACC(a))
+	}
+	return nil
+}
+
+// serves tells of a name below a domain of ours whether we can show a certificate for it.
+func (r *records) serves() (func(name string) bool, error) {
+	if r.cfg.TLS.ACME.Enabled {
+		return func(string) bool { return true }, nil
+	}
+	leaf, err := r.leaf()
+	if err != nil {
+		return nil, fmt.Errorf("the certificate for the names of HTTPS: %w", err)
+	}
+	return func(name string) bool { return leaf.VerifyHostname(name) == nil }, nil
+}
+
+// programDoors are the doors that mail programs are told of, as the web door tells them.
+func (r *records) programDoors() []autoconf.Door {
+	if r.doors != nil {
+		return r.doors()
+	}
+	var out []autoconf.Door
+	for _, l := range r.cfg.Listen.All() {
+		if d, ok := web.Door(l.Name, fmt.Sprintf(":%d", port(l.Address))); ok {
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, web.Preferred)
+	return out
 }
 
 // issuerOf is what the authority that we ask is called in CAA (RFC 8659 §4.2), by the

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"posta/internal/autoconf"
+	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/directory"
 	"posta/internal/dkim"
 	"posta/internal/resolver"
 	"posta/internal/store"
@@ -97,5 +100,65 @@ func TestProviderWithoutToken(t *testing.T) {
 	_, err = r.Read(t.Context(), []zone.Question{{Name: "mail.empresa.test", Type: "A"}})
 	if err == nil || !strings.Contains(err.Error(), "dns.provider[1]: the variable POSTA_TEST_NOT_SET is not set in the environment") {
 		t.Errorf("read: %v", err)
+	}
+}
+
+// What is published of HTTPS is what we serve, and only under names that our certificate
+// has or that ACME will get one for.
+func TestServedIsPublished(t *testing.T) {
+	v := &store.DirectoryView{Domains: []store.Domain{{ID: 1, Name: "empresa.test"}}, Settings: map[string]string{
+		command.STSSetting("empresa.test"): `{"mode":"enforce"}`,
+	}}
+	const policy = "version: STSv1\r\nmode: enforce\r\nmx: mail.empresa.test\r\nmax_age: 2419200\r\n"
+	doc := autoconf.PACC(autoconf.Account{Domain: "empresa.test", Host: "mail.empresa.test", Doors: []autoconf.Door{
+		{Protocol: autoconf.IMAP, Port: 993, Implicit: true}, {Protocol: autoconf.POP3, Port: 995, Implicit: true}, {Protocol: autoconf.SMTP, Port: 465, Implicit: true},
+	}})
+	const dmarc = "TXT _dmarc.empresa.test v=DMARC1; p=none; rua=mailto:dmarc-reports@empresa.test\n"
+	const tls = "TXT _smtp._tls.empresa.test v=TLSRPTv1; rua=mailto:tls-reports@empresa.test\n"
+	sts := "TXT _mta-sts.empresa.test v=STSv1; id=" + zone.STSID(policy) + "\nCNAME mta-sts.empresa.test mail.empresa.test\n"
+	programs := "CNAME autoconfig.empresa.test mail.empresa.test\nCNAME autodiscover.empresa.test mail.empresa.test\n" +
+		"SRV _autodiscover._tcp.empresa.test 0 1 443 mail.empresa.test\n"
+	pacc := "TXT _ua-auto-config.empresa.test " + autoconf.PACCRecord(doc) + "\nCNAME ua-auto-config.empresa.test mail.empresa.test\n"
+	for _, c := range []struct {
+		name  string
+		acme  bool
+		names []string // of the certificate
+		alter func(*config.Listen)
+		want  []string
+	}{
+		{"ACME", true, nil, nil, []string{dmarc, sts, tls, programs, pacc}},
+		{"a file for every name", false, []string{"*.empresa.test"}, nil, []string{dmarc, sts, tls, programs, pacc}},
+		{"a file for some", false, []string{"mail.empresa.test", "mta-sts.empresa.test"}, nil, []string{dmarc, sts, tls}},
+		{"a file for the host", false, []string{"mail.empresa.test"}, nil, []string{dmarc, tls}},
+		{"no HTTPS", true, nil, func(l *config.Listen) { l.HTTPS = "" }, []string{dmarc, tls}},
+		{"no door for programs", true, nil, func(l *config.Listen) { *l = config.Listen{SMTP: ":25", HTTPS: ":443"} }, []string{dmarc, sts, tls}},
+	} {
+		cfg := config.Default()
+		cfg.Hostname, cfg.Network.Public, cfg.TLS.ACME.Enabled = "mail.empresa.test", []string{"192.0.2.10"}, c.acme
+		if c.alter != nil {
+			c.alter(&cfg.Listen)
+		}
+		r, err := newRecords(cfg, resolver.Static{}, func() (*x509.Certificate, error) { return &x509.Certificate{DNSNames: c.names}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := r.Facts(t.Context(), v, &v.Domains[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range zone.Wanted(f) {
+			if w.Why != "dns.srv" && (strings.HasPrefix(w.Name, "_") || w.Type == "CNAME") || strings.HasPrefix(w.Name, "_autodiscover") {
+				got += w.Type + " " + w.Name + " " + w.Value + "\n"
+			}
+		}
+		if want := strings.Join(c.want, ""); got != want {
+			t.Errorf("%s: got\n%swant\n%s", c.name, got, want)
+		}
+	}
+	for _, a := range []string{directory.DMARCReports, directory.TLSReports} { // they exist by themselves
+		if !strings.Contains(dmarc+tls, ":"+a+"@") {
+			t.Errorf("nothing is published for %s@", a)
+		}
 	}
 }

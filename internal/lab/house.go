@@ -17,6 +17,7 @@ import (
 	"posta/internal/certs"
 	"posta/internal/command"
 	"posta/internal/config"
+	"posta/internal/directory"
 	"posta/internal/store"
 	"posta/internal/zone"
 )
@@ -233,6 +234,7 @@ func (l *Lab) publish(h *house, keys []command.Key) error {
 	}
 	f := zone.Facts{
 		Domain: ourDomain, Host: ourHost, IPs: []netip.Addr{ourIP},
+		Reports: directory.DMARCReports + "@" + ourDomain, TLSReports: directory.TLSReports + "@" + ourDomain,
 		Services: zone.Services(port("submission"), port("submissions"), port("imap"), port("imaps"), port("pop3"), port("pop3s")),
 	}
 	for _, k := range keys {

@@ -6,7 +6,7 @@
 // SRV names are those of RFC 6186, RFC 8314, RFC 5804 and RFC 8620; a service that
 // is off has the target "." so that mail programs do not look for it.
 //
-// Names that only lead to our host (mta-sts, autoconfig, autodiscover) are aliases of
+// Names that only lead to our host (mta-sts, autoconfig, autodiscover, ua-auto-config) are aliases of
 // it: its address is said once, and its CAA holds for them too (RFC 8659 §3).
 package zone
 
@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"posta/internal/autoconf"
 	"posta/internal/dkim"
 	"posta/internal/resolver"
 )
@@ -53,7 +54,7 @@ type Facts struct {
 	Host     string       // our host name
 	IPs      []netip.Addr // our public addresses
 	Keys     []Key        // each that is published, the next one included
-	Reports  string       // mailbox for DMARC reports, "" is postmaster@Domain
+	Reports  string       // mailbox for DMARC reports, "" is dmarc-reports@Domain, which Posta has of itself
 	Services []Service
 
 	// Hosted says that the host's own records (addresses, PTR, HELO's SPF, TLSA, CAA)
@@ -72,7 +73,10 @@ type Facts struct {
 	Issuers []string
 	// Autoconfig says that we serve mail programs' settings over HTTPS.
 	Autoconfig bool
-	BIMI       *BIMI
+	// PACC is the text that vouches for the document of draft-ietf-mailmaint-pacc that we
+	// serve (autoconf.PACCRecord).
+	PACC string
+	BIMI *BIMI
 	// Delegate is a zone of ours to which the names lead, by an alias each, that change
 	// by themselves: DKIM keys, and ACME's challenge for the host (RFC 8555 §8.4).
 	Delegate string
@@ -109,7 +113,7 @@ func Wanted(f Facts) []Record {
 	w.keys()
 	reports := f.Reports
 	if reports == "" {
-		reports = "postmaster@" + f.Domain
+		reports = "dmarc-reports@" + f.Domain
 	}
 	w.add("_dmarc."+f.Domain, "TXT", "v=DMARC1; p=none; rua=mailto:"+reports, "dns.dmarc")
 	w.transport()
@@ -221,6 +225,10 @@ func (w *wanting) web() {
 		w.alias("autoconfig", "dns.autoconfig")
 		w.alias("autodiscover", "dns.autodiscover")
 		w.service(Service{"_autodiscover", 443})
+	}
+	if w.PACC != "" {
+		w.add(autoconf.PACCName(w.Domain), "TXT", w.PACC, "dns.pacc")
+		w.alias("ua-auto-config", "dns.pacc.host")
 	}
 	if b := w.BIMI; b != nil {
 		w.add("default._bimi."+w.Domain, "TXT", fmt.Sprintf("v=BIMI1; l=%s; a=%s", b.Logo, b.Certificate), "dns.bimi")

@@ -57,7 +57,7 @@ func TestWholeFragment(t *testing.T) {
 		Domain: "empresa.test", Host: "mail.empresa.test", IPs: []netip.Addr{netip.MustParseAddr("192.0.2.10")},
 		Keys: []Key{{"p1-e", "v=DKIM1; k=ed25519; p=AAAA"}}, Services: append(Services(587, 465, 0, 993, 0, 0), Service{"_sieve", 4190}),
 		STS: "a1", TLSReports: "tls@empresa.test", Certificates: [][32]byte{{0xab}}, Issuers: []string{"letsencrypt.org"},
-		Autoconfig: true, BIMI: &BIMI{"https://empresa.test/l.svg", "https://empresa.test/l.pem"},
+		Autoconfig: true, PACC: "v=UAAC1; a=sha256; d=x=", BIMI: &BIMI{"https://empresa.test/l.svg", "https://empresa.test/l.pem"},
 	}
 	text := func(rs []Record) string {
 		var b strings.Builder
@@ -76,7 +76,7 @@ empresa.test MX 10 mail.empresa.test.
 empresa.test TXT "v=spf1 mx -all"
 mail.empresa.test TXT "v=spf1 a -all"
 p1-e._domainkey.empresa.test TXT "v=DKIM1; k=ed25519; p=AAAA"
-_dmarc.empresa.test TXT "v=DMARC1; p=none; rua=mailto:postmaster@empresa.test"
+_dmarc.empresa.test TXT "v=DMARC1; p=none; rua=mailto:dmarc-reports@empresa.test"
 _mta-sts.empresa.test TXT "v=STSv1; id=a1"
 mta-sts.empresa.test CNAME mail.empresa.test.
 _smtp._tls.empresa.test TXT "v=TLSRPTv1; rua=mailto:tls@empresa.test"
@@ -92,6 +92,8 @@ _sieve._tcp.empresa.test SRV 0 1 4190 mail.empresa.test.
 autoconfig.empresa.test CNAME mail.empresa.test.
 autodiscover.empresa.test CNAME mail.empresa.test.
 _autodiscover._tcp.empresa.test SRV 0 1 443 mail.empresa.test.
+_ua-auto-config.empresa.test TXT "v=UAAC1; a=sha256; d=x="
+ua-auto-config.empresa.test CNAME mail.empresa.test.
 default._bimi.empresa.test TXT "v=BIMI1; l=https://empresa.test/l.svg; a=https://empresa.test/l.pem"
 `},
 		// A second domain on the same host, its keys delegated to a zone of ours.
@@ -100,13 +102,13 @@ default._bimi.empresa.test TXT "v=BIMI1; l=https://empresa.test/l.svg; a=https:/
 otra.test TXT "v=spf1 mx -all"
 p1-e._domainkey.otra.test CNAME p1-e._domainkey.otra.test.dns.empresa.test.
 p1-e._domainkey.otra.test.dns.empresa.test TXT "v=DKIM1; k=ed25519; p=AAAA"
-_dmarc.otra.test TXT "v=DMARC1; p=none; rua=mailto:postmaster@otra.test"
+_dmarc.otra.test TXT "v=DMARC1; p=none; rua=mailto:dmarc-reports@otra.test"
 `},
 		{"delegated", text(Wanted(Facts{Domain: "empresa.test", Host: "mail.empresa.test", Delegate: "dns.otra.test"})), `empresa.test MX 10 mail.empresa.test.
 empresa.test TXT "v=spf1 mx -all"
 mail.empresa.test TXT "v=spf1 a -all"
 _acme-challenge.mail.empresa.test CNAME _acme-challenge.mail.empresa.test.dns.otra.test.
-_dmarc.empresa.test TXT "v=DMARC1; p=none; rua=mailto:postmaster@empresa.test"
+_dmarc.empresa.test TXT "v=DMARC1; p=none; rua=mailto:dmarc-reports@empresa.test"
 `},
 		{"parked", text(Parked("vieja.test")), `vieja.test MX 0 .
 vieja.test TXT "v=spf1 -all"
