@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -10,19 +11,36 @@ import (
 
 	"posta/internal/authority"
 	"posta/internal/autoconf"
+	"posta/internal/command"
 	"posta/internal/resolver"
 	"posta/internal/rotate"
 	"posta/internal/web"
 )
 
 // newRotator joins the replacement of DKIM keys with what it needs: the servers of
-// zones, one by one. Records are published by hand.
+// zones, one by one, and who writes there.
 func (s *server) newRotator() *rotate.Rotator {
 	return rotate.New(rotate.Config{
 		House: s.house, Jobs: s.state.Store, Node: nodeName(),
-		Servers:  rotate.Authorities{Client: authority.New(s.dns, authority.Config{}), DNS: s.dns},
+		Servers:   rotate.Authorities{Client: authority.New(s.dns, authority.Config{}), DNS: s.dns},
+		Publisher: keyPublisher{s.house}, Every: time.Duration(s.cfg.DKIM.Rotate),
 		Lifetime: time.Duration(s.cfg.Queue.Lifetime), Now: s.opt.Now, Log: s.log, Fail: s.opt.Failpoints,
 	})
+}
+
+// keyPublisher writes DKIM records as dns.apply does.
+type keyPublisher struct{ house *command.House }
+
+// Keeps implements rotate.Publisher.
+func (p keyPublisher) Keeps(domain string) bool { return command.KeepsKeys(p.house, domain) }
+
+// Publish implements rotate.Publisher.
+func (p keyPublisher) Publish(ctx context.Context, domain string) error {
+	written, err := command.PublishKeys(ctx, p.house, domain)
+	if err == nil && !written {
+		err = fmt.Errorf("no DNS provider keeps the zone of %s any more", domain)
+	}
+	return err
 }
 
 // programDoors are the doors that mail programs are told of.

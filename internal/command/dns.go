@@ -185,13 +185,9 @@ func covered(d DNS, qs []zone.Question) []zone.Question {
 	return slices.DeleteFunc(qs, func(q zone.Question) bool { return !d.Covers(q.Name) })
 }
 
-func applyDNS(ctx context.Context, h *House, p Principal, q DNSQuery) (any, error) {
-	return h.applyDNS(ctx, p, q, func(zone.Step) bool { return true })
-}
-
 // applyDNS plans, remembers what it is about to write, writes, and remembers what came
-// of it. Of the plan only those steps are done that are asked for.
-func (h *House) applyDNS(ctx context.Context, p Principal, q DNSQuery, asked func(zone.Step) bool) (*DNSPlan, error) {
+// of it.
+func applyDNS(ctx context.Context, h *House, p Principal, q DNSQuery) (any, error) {
 	unlock, err := h.lockDNS(ctx, p)
 	if err != nil {
 		return nil, err
@@ -205,7 +201,6 @@ func (h *House) applyDNS(ctx context.Context, p Principal, q DNSQuery, asked fun
 	if err != nil {
 		return nil, err
 	}
-	plan.Steps = slices.DeleteFunc(plan.Steps, func(s zone.Step) bool { return !asked(s) })
 	err = h.writeDNS(ctx, p, "dns.apply", w.domain, plan.Steps, func(m *dnsMade) {
 		m.Parked, m.Logo, m.LogoCertificate = w.made.Parked, w.made.Logo, w.made.LogoCertificate
 		if c := changing(plan.Steps); len(c) > 0 {
@@ -274,15 +269,43 @@ func PublishedKeys(v *store.DirectoryView, d *store.Domain) ([]zone.Key, error) 
 	return out, nil
 }
 
+// KeepsKeys tells whether the DKIM records of a domain can be written here: a provider of
+// ours keeps the zone in which they lie, and the one to which they are delegated, if so.
+func KeepsKeys(h *House, domain string) bool {
+	return h.DNS != nil && h.DNS.Covers("_domainkey."+strings.ToLower(domain))
+}
+
 // PublishKeys writes the DKIM records that a domain wants now, in the name of the house,
-// and nothing else: for the job that changes its keys. False: no provider keeps a zone
-// of it, and somebody has to do it by hand. It blocks as an apply does, for minutes at most.
+// and takes away those that we wrote and that it does not want any more; nothing else is
+// touched. It is for the job that changes keys: nothing is written down where nothing is
+// to be done, and dns.undo does not take it back, since the keys are in use. False: no
+// provider keeps its zone, and somebody has to do it by hand. It blocks as an apply does,
+// for minutes at most; ErrLater while another apply runs.
 func PublishKeys(ctx context.Context, h *House, domain string) (written bool, err error) {
-	if h.DNS == nil || !h.DNS.Covers("_domainkey."+strings.ToLower(domain)) {
+	if !KeepsKeys(h, domain) {
 		return false, nil
 	}
-	_, err = h.applyDNS(ctx, Principal{Name: "system", Role: store.Owner}, DNSQuery{Domain: domain}, func(s zone.Step) bool {
-		return strings.Contains(s.Name, "._domainkey.")
-	})
+	err = h.publishKeys(ctx, Principal{Name: "system", Role: store.Owner}, domain)
 	return err == nil, translate(err)
+}
+
+func (h *House) publishKeys(ctx context.Context, p Principal, domain string) error {
+	unlock, err := h.lockDNS(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	w, err := h.wantedDNS(ctx, DNSQuery{Domain: domain})
+	if err != nil {
+		return err
+	}
+	plan, err := h.planDNS(ctx, w, false)
+	if err != nil {
+		return err
+	}
+	steps := slices.DeleteFunc(changing(plan.Steps), func(s zone.Step) bool { return !strings.Contains(s.Name, "._domainkey.") })
+	if len(steps) == 0 {
+		return nil
+	}
+	return h.writeDNS(ctx, p, "dns.keys", w.domain, steps, func(*dnsMade) {})
 }

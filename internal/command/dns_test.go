@@ -214,6 +214,22 @@ func TestPublishKeys(t *testing.T) {
 	if n := strings.Count(p.shown(), "\n") - strings.Count(before, "\n"); n != 2 {
 		t.Errorf("%d records are written:\n%s", n, p.shown())
 	}
+	// Nothing to do is nothing to write down, and the last apply of a person stays the one
+	// that is taken back.
+	audited := func() int {
+		list, err := h.Store.AuditLog(t.Context(), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	n := audited()
+	if ok, err := PublishKeys(t.Context(), h, "empresa.test"); !ok || err != nil || audited() != n {
+		t.Errorf("again: %v, %v, %d records of it", ok, err, audited()-n)
+	}
+	if _, err := Do(t.Context(), h, boss, "dns.undo", []byte(`{"domain":"empresa.test","preview":true}`)); !errors.Is(err, ErrMissing) {
+		t.Errorf("keys in use could be taken back: %v", err)
+	}
 	if ok, err := PublishKeys(t.Context(), h, "otra.test"); ok || err != nil {
 		t.Errorf("a zone of nobody: %v, %v", ok, err)
 	}

@@ -63,6 +63,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	c.checkStore(bad)
 	c.checkScanners(bad)
 	c.checkProviders(bad)
+	c.checkDKIM(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		bad("log.format", "%q is not one of text, json", c.Log.Format)
 	}

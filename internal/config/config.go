@@ -34,6 +34,7 @@ type Config struct {
 	Listen  Listen  `toml:"listen"`
 	TLS     TLS     `toml:"tls"`
 	DNS     DNS     `toml:"dns"`
+	DKIM    DKIM    `toml:"dkim"`
 	Store   Store   `toml:"store"`
 	Blobs   Blobs   `toml:"blobs"`
 	Network Network `toml:"network"`
@@ -266,6 +267,7 @@ func Default() *Config {
 		Trace:   Trace{Keep: Duration(45 * 24 * time.Hour), Size: 10 << 30},
 		Daily:   Daily{Letter: "always", BackupDays: 8, TimeServers: []string{"pool.ntp.org"}},
 		Reports: Reports{DMARC: true, TLS: true},
+		DKIM:    DKIM{Rotate: Duration(defaultRotate)},
 		Log:     Log{Level: "info", Format: "text"},
 	}
 }

@@ -80,6 +80,7 @@ func TestWrongType(t *testing.T) {
 		"hostname = \"a.b\"\n[limits]\nmessage_size = \"big\"\n": ":3",
 		"hostname = \"a.b\"\n[trace]\nkeep = \"1h\"\n":           ":3: trace.keep: 1h is out of range: from 24h to 87840h",
 		"hostname = \"a.b\"\n[trace]\nsize = \"1 MiB\"\n":        ":3: trace.size: 1048576 octets are too few: at least \"16 MiB\"",
+		"hostname = \"a.b\"\n[dkim]\nrotate = \"24h\"\n":         ":3: dkim.rotate: 24h is out of range: \"0s\" (never), or from 720h to 87600h",
 		"hostname = \"a.b\"\n[limits\n":                          ":2",
 	} {
 		_, err := Parse("f", []byte(text))

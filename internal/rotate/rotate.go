@@ -104,6 +104,8 @@ const (
 	lookMost = time.Minute      // one look
 	lease    = 15 * time.Minute
 
+	publishMost = 4 * time.Minute // providers limit how often they are asked
+
 	minSettle  = time.Hour
 	maxSettle  = 48 * time.Hour
 	minOverlap = 7 * 24 * time.Hour
@@ -258,23 +260,32 @@ func (r *Rotator) commit(ctx context.Context, at, next command.Rotation) (bool, 
 	return moved, r.cfg.Fail.Hit("rotate.moved")
 }
 
+// publish has the Publisher write a domain's records, if it keeps them.
+func (r *Rotator) publish(ctx context.Context, domain string) error {
+	p := r.cfg.Publisher
+	if p == nil || !p.Keeps(domain) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishMost)
+	defer cancel()
+	err := p.Publish(ctx, domain)
+	if err != nil {
+		r.cfg.Log.WarnContext(ctx, "DKIM records not published", "domain", domain, "err", err)
+	}
+	return err
+}
+
 // await publishes the records of some selectors and looks whether all servers show them;
 // if so the rotation goes to its next stage, "" being its end. Otherwise it remembers
 // what is lacking, if that is new.
 func (r *Rotator) await(ctx context.Context, v *store.DirectoryView, at command.Rotation, selectors []string, to command.Stage, then func(*command.Rotation)) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookMost)
-	defer cancel()
 	wanted, err := command.KeyRecords(v, at.Domain, selectors)
 	if err != nil {
 		return false, err
 	}
-	var refused error
-	if p := r.cfg.Publisher; p != nil && p.Keeps(at.Domain) {
-		// Whatever it says, DNS decides: a person may have published them.
-		if refused = p.Publish(ctx, at.Domain); refused != nil {
-			r.cfg.Log.WarnContext(ctx, "DKIM records not published", "domain", at.Domain, "err", refused)
-		}
-	}
+	refused := r.publish(ctx, at.Domain) // whatever it says, DNS decides: a person may have published them
+	ctx, cancel := context.WithTimeout(ctx, lookMost)
+	defer cancel()
 	seen, err := r.cfg.Servers.Text(ctx, sorted(wanted))
 	if err != nil {
 		return false, errors.Join(refused, err)
