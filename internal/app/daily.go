@@ -27,7 +27,9 @@ func (s *server) newDaily() *jobs.Regular {
 		},
 		Sources: []daily.Named{
 			{Name: "findings", Source: s.tellFindings}, {Name: "quarantine", Source: s.tellQuarantine}, {Name: "queue", Source: s.tellQueue},
-			{Name: "lists", Source: s.tellLists}, {Name: "destinations", Source: s.tellDestinations}, {Name: "disk", Source: s.tellDisk},
+			{Name: "lists", Source: s.tellLists}, {Name: "destinations", Source: s.tellDestinations},
+			{Name: "rotations", Source: s.tellRotations}, {Name: "drift", Source: s.tellDrift},
+			{Name: "reports", Source: s.tellReports}, {Name: "unsent", Source: s.tellUnsent}, {Name: "disk", Source: s.tellDisk},
 		},
 	})
 }

@@ -21,6 +21,7 @@ const (
 type seen struct {
 	At     time.Time `json:"at,omitzero"`
 	Failed []failure `json:"failed,omitempty"`
+	Mended []failure `json:"mended,omitempty"` // since the look before, at most maxKept
 }
 
 // failure is a finding that failed.
@@ -88,6 +89,7 @@ func compare(before seen, found []finding.Finding, accepted []command.Accepted, 
 	after.Failed = after.Failed[:min(len(after.Failed), maxKept)]
 	order(n.fresh)
 	order(n.mended)
+	after.Mended = n.mended[:min(len(n.mended), maxKept)]
 	order(n.over)
 	return after, n
 }

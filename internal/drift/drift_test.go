@@ -206,7 +206,11 @@ func TestOnlyWhatChanged(t *testing.T) {
 	h.want("one more, and one that nobody could see", "day 4 to postmaster@empresa.test: New: [zone.different]")
 
 	h.set(map[string]finding.Outcome{mx: finding.Pass})
+	h.until(6*day+12*time.Hour, a, b)
+	h.changed("between two looks", 3*day, "zone.different TXT empresa.test", "mended zone.missing MX empresa.test")
+	h.changed("since then", 7*day)
 	h.until(8*day, a, b)
+	h.changed("the next look", 7*day)
 	h.want("one mended", "day 6 to postmaster@empresa.test: Mended: [zone.missing]")
 
 	h.accept(command.Accepted{Check: "zone.different", Subject: "*", Until: began.Add(11 * day)}, command.Accepted{Check: "zone.missing", Subject: "MX empresa.test", Until: began.Add(99 * day)})
@@ -222,6 +226,29 @@ func TestOnlyWhatChanged(t *testing.T) {
 	h.want("what was accepted is mended")
 	if h.looks < 13 || h.looks > 15 {
 		t.Errorf("%d looks in 14 days at two nodes", h.looks)
+	}
+}
+
+// changed checks what Changes tells of since a day.
+func (h *house) changed(what string, since time.Duration, want ...string) {
+	h.t.Helper()
+	list, err := Changes(h.t.Context(), h.store, began.Add(since))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var got []string
+	for _, c := range list {
+		line := string(c.Check) + " " + c.Subject
+		if c.Mended {
+			line = "mended " + line
+		}
+		if c.Domain != "empresa.test" {
+			line += " of " + c.Domain
+		}
+		got = append(got, line)
+	}
+	if !slices.Equal(got, want) {
+		h.t.Errorf("%s: %q, want %q", what, got, want)
 	}
 }
 

@@ -130,11 +130,30 @@ func ListSent(ctx context.Context, facts Facts) ([]Sent, error) {
 	return listed[Sent](ctx, facts, sentKey)
 }
 
+// Unsent lists the reports of the last days of which nobody was told, since a moment: why
+// says so. It reads at most 1,000.
+func Unsent(ctx context.Context, facts Facts, since time.Time) ([]Sent, error) {
+	const tried = 7 * 24 * time.Hour // a day's report may be tried for some days more
+	first := sentKey + day(since.Add(-tried))
+	list, err := facts.ListFacts(ctx, store.ReportTo, sentKey, first, 1000)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(decoded[Sent](list), func(s Sent) bool {
+		return len(s.To) > 0 || s.Why == "" || s.At.Before(since)
+	}), nil
+}
+
 func listed[T any](ctx context.Context, facts Facts, prefix string) ([]T, error) {
 	list, err := facts.ListFacts(ctx, store.ReportTo, prefix, "", 1000)
 	if err != nil {
 		return nil, err
 	}
+	return decoded[T](list), nil
+}
+
+// decoded reads facts; one that cannot be read is left out.
+func decoded[T any](list []store.Fact) []T {
 	out := make([]T, 0, len(list))
 	for _, f := range list {
 		var v T
@@ -142,7 +161,7 @@ func listed[T any](ctx context.Context, facts Facts, prefix string) ([]T, error)
 			out = append(out, v)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // suppressed says why a target is not told; nil: it is.
