@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"posta/internal/allowance"
-	"posta/internal/intake"
 	"posta/internal/mailbox"
 	"posta/internal/policy"
 	"posta/internal/remind"
@@ -72,9 +71,7 @@ func (s *server) newReminder() *remind.Reminder {
 	return remind.New(remind.Config{
 		Store: s.state.Store, Directory: s.state.Directory, Term: s.passwordTerm, PasswordPage: s.passwordPage(), Hostname: s.cfg.Hostname, Node: nodeName(),
 		Language: words.Lang(s.cfg.Language), Now: s.opt.Now, Log: s.log,
-		Deposit: func(ctx context.Context, l remind.Letter) error {
-			return s.in.Deposit(ctx, intake.Deposit{ID: l.ID, To: l.To, Message: l.Message, UTF8: l.UTF8})
-		},
+		Deposit: s.deposit,
 	})
 }
 

@@ -8,9 +8,7 @@ import (
 	"posta/internal/daily"
 	"posta/internal/destination"
 	"posta/internal/finding"
-	"posta/internal/intake"
 	"posta/internal/jobs"
-	"posta/internal/letter"
 	"posta/internal/standing"
 	"posta/internal/store"
 	"posta/internal/words"
@@ -22,9 +20,7 @@ func (s *server) newDaily() *jobs.Regular {
 		Store: s.state.Store, Directory: s.state.Directory, Hostname: s.cfg.Hostname, Node: nodeName(),
 		When: daily.When(s.cfg.Daily.Letter), Language: func(*store.Account) words.Lang { return words.Parse(s.cfg.Language) },
 		Now: s.opt.Now, Log: s.log,
-		Deposit: func(ctx context.Context, l letter.Letter) error {
-			return s.in.Deposit(ctx, intake.Deposit{ID: l.ID, To: l.To, Message: l.Message, UTF8: l.UTF8})
-		},
+		Deposit: s.deposit,
 		Sources: []daily.Named{
 			{Name: "findings", Source: s.tellFindings}, {Name: "quarantine", Source: s.tellQuarantine}, {Name: "queue", Source: s.tellQueue},
 			{Name: "lists", Source: s.tellLists}, {Name: "destinations", Source: s.tellDestinations},

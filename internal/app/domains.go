@@ -10,8 +10,6 @@ import (
 	"posta/internal/command"
 	"posta/internal/drift"
 	"posta/internal/finding"
-	"posta/internal/intake"
-	"posta/internal/letter"
 	"posta/internal/store"
 	"posta/internal/words"
 )
@@ -23,9 +21,7 @@ func (s *server) newDrift() *drift.Watch {
 		Store: s.state.Store, Directory: s.state.Directory, Hostname: s.cfg.Hostname, Node: nodeName(),
 		Language: words.Parse(s.cfg.Language), Now: s.opt.Now, Log: s.log,
 		Sources: []drift.Source{drift.DNS{Diff: s.diffDNS}, auditor{s}},
-		Deposit: func(ctx context.Context, l letter.Letter) error {
-			return s.in.Deposit(ctx, intake.Deposit{ID: l.ID, To: l.To, Message: l.Message, UTF8: l.UTF8})
-		},
+		Deposit: s.deposit,
 	})
 }
 

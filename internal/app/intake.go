@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"path/filepath"
 	"time"
 
 	"posta/internal/allowance"
 	"posta/internal/dnsbl"
 	"posta/internal/intake"
+	"posta/internal/letter"
 	"posta/internal/ratelimit"
 	"posta/internal/reputation"
 )
@@ -31,4 +33,10 @@ func (s *server) intakeConfig() intake.Config {
 // list server delivers its letter to all our members within seconds.
 func perMinute(n int) ratelimit.Limit {
 	return ratelimit.Limit{Count: n, Period: time.Minute, Burst: 10 * n}
+}
+
+// deposit files a letter of ours to our own people, durably; store.ErrExists if one of its
+// id was before.
+func (s *server) deposit(ctx context.Context, l letter.Letter) error {
+	return s.in.Deposit(ctx, intake.Deposit{ID: l.ID, To: l.To, Message: l.Message, UTF8: l.UTF8})
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"posta/internal/intake"
-	"posta/internal/mail"
 	"posta/internal/policy"
 	"posta/internal/quarantine"
 	"posta/internal/store"
@@ -38,7 +37,7 @@ type digests struct{ s *server }
 
 // Deposit implements quarantine.Depositor.
 func (d digests) Deposit(ctx context.Context, m quarantine.Mail) error {
-	return d.s.in.Deposit(ctx, intake.Deposit{ID: mail.NewID(d.s.opt.Now()), To: m.To, Message: m.Message, Digest: m.Digest})
+	return d.s.in.Deposit(ctx, intake.Deposit{ID: m.ID, To: m.To, Message: m.Message, UTF8: m.UTF8, Digest: m.Digest})
 }
 
 // quarantineMetrics tells how full the quarantine is, as of the keeper's last look.

@@ -10,7 +10,6 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/feedback"
-	"posta/internal/intake"
 	"posta/internal/jobs"
 	"posta/internal/letter"
 	"posta/internal/relay"
@@ -115,8 +114,7 @@ func (s *server) page(ctx context.Context, a *store.ReportAlert, now time.Time) 
 	body := l.Say("report.page.body", l.Say("report.alert."+a.Kind), a.Subject, a.Seen, a.First.Local().Format(time.DateTime), a.Domain)
 	sum := sha256.Sum256([]byte(key + a.ID))
 	to := addr.Address{Local: "postmaster", Domain: addr.Domain(a.Domain)}
-	letter := letter.New(s.cfg.Hostname, now, letter.IDOf(at, fmt.Sprintf("%x", sum)), to, subject, body)
-	err := s.in.Deposit(ctx, intake.Deposit{ID: letter.ID, To: letter.To, Message: letter.Message, UTF8: letter.UTF8})
+	err := s.deposit(ctx, letter.New(s.cfg.Hostname, now, letter.IDOf(at, fmt.Sprintf("%x", sum)), to, subject, body))
 	if errors.Is(err, store.ErrExists) {
 		return nil
 	}

@@ -20,17 +20,22 @@ type Letter struct {
 	UTF8    bool         // it needs SMTPUTF8
 }
 
-// New writes to an account. host is our host name; body has LF lines.
+// New writes to an account, in the name of our host. body has LF lines.
 func New(host string, now time.Time, id mail.ID, to addr.Address, subject, body string) Letter {
+	return From(host, host, now, id, to, subject, body)
+}
+
+// From is New with another display name of the sender.
+func From(name, host string, now time.Time, id mail.ID, to addr.Address, subject, body string) Letter {
 	var random [16]byte
 	rand.Read(random[:])
 	var b message.Builder
 	b.Date(now)
-	b.Mailbox("From", host, addr.Address{Local: "postmaster", Domain: to.Domain})
+	b.Mailbox("From", name, addr.Address{Local: "postmaster", Domain: to.Domain})
 	b.Mailbox("To", "", to)
 	b.Field("Subject", subject)
 	b.Structured("Message-ID", message.NewMessageID(random[:], addr.Domain(host)))
-	b.Structured("Auto-Submitted", "auto-generated")
+	b.Structured("Auto-Submitted", "auto-generated") // it answers nobody, and no program should answer it
 	b.Text("plain", body)
 	return Letter{ID: id, To: to, Message: b.Bytes(), UTF8: !ascii(to.String())}
 }

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"posta/internal/addr"
 	"posta/internal/command"
 	"posta/internal/directory"
 	"posta/internal/finding"
+	"posta/internal/letter"
 	"posta/internal/policy"
 	"posta/internal/store"
 	"posta/internal/words"
@@ -21,9 +21,8 @@ import (
 // Mail is a message of ours about what is held. With Digest set, what it tells of is
 // marked as told in the transaction that delivers it.
 type Mail struct {
-	To      addr.Address
-	Message []byte // with CRLF
-	Digest  *store.Digest
+	letter.Letter
+	Digest *store.Digest
 }
 
 // Depositor delivers our own mail, from the null reverse-path.

@@ -119,7 +119,7 @@ func (h *house) Deposit(ctx context.Context, m quarantine.Mail) error {
 	if h.fails {
 		return store.ErrTemporary
 	}
-	return h.in.Deposit(ctx, intake.Deposit{ID: mail.NewID(h.now()), To: m.To, Message: m.Message, Digest: m.Digest})
+	return h.in.Deposit(ctx, intake.Deposit{ID: m.ID, To: m.To, Message: m.Message, UTF8: m.UTF8, Digest: m.Digest})
 }
 
 // keep starts the daily job.
@@ -337,7 +337,7 @@ func TestDigestText(t *testing.T) {
 		t.Fatalf("%q", got)
 	}
 	for _, want := range []string{
-		"Return-Path: <>\r\n", "From: Posta <postmaster@empresa.test>\r\n", "To: <ana@empresa.test>\r\n", "\r\nAuto-Submitted: auto-generated\r\n",
+		"Return-Path: <>\r\n", "From: Posta <postmaster@empresa.test>\r\n", "To: ana@empresa.test\r\n", "\r\nAuto-Submitted: auto-generated\r\n",
 		"\r\nMessage-ID: <", "\r\nContent-Type: text/plain", "Correo retenido para usted (1)", "De:       ines@bien[.]test",
 		"Asunto:   Gane en http[:]//malo[.]test/x ya: ?gnp[.]exe wwww", "    https://mx.empresa.test/quarantine/", "Motivo:",
 	} {

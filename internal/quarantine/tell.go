@@ -156,7 +156,7 @@ func (k *Keeper) digest(ctx context.Context, now time.Time, to addr.Address, ite
 	if k.cfg.Link != "" {
 		link = k.cfg.Link + token
 	}
-	err := k.cfg.Depositor.Deposit(ctx, Mail{To: to, Message: k.write(now, to, k.language(to), items, link, d.Until), Digest: d})
+	err := k.cfg.Depositor.Deposit(ctx, Mail{k.write(now, to, k.language(to), items, link, d.Until), d})
 	if errors.Is(err, store.ErrConflict) {
 		// Some of it was released or deleted just now: the next run tells of the rest.
 		k.cfg.Log.InfoContext(ctx, "digest put off", "to", to.String(), "err", err)
@@ -183,7 +183,7 @@ func (k *Keeper) summarize(ctx context.Context, now time.Time) error {
 		}
 		waits, err := k.list(ctx, store.HeldFilter{Domain: st.Domain, Unreviewed: true, Before: now.Add(-q.DigestAfter())}, maxTold)
 		if err == nil {
-			err = k.cfg.Depositor.Deposit(ctx, Mail{To: to, Message: k.writeSummary(now, to, k.language(to), st, waits, q)})
+			err = k.cfg.Depositor.Deposit(ctx, Mail{Letter: k.writeSummary(now, to, k.language(to), st, waits, q)})
 		}
 		errs = append(errs, err)
 	}

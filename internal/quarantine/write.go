@@ -2,7 +2,6 @@ package quarantine
 
 import (
 	"cmp"
-	"crypto/rand"
 	"slices"
 	"strings"
 	"time"
@@ -10,7 +9,8 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/finding"
-	"posta/internal/message"
+	"posta/internal/letter"
+	"posta/internal/mail"
 	"posta/internal/policy"
 	"posta/internal/store"
 	"posta/internal/words"
@@ -53,25 +53,14 @@ func Safe(s string, most int) string {
 	return string(out)
 }
 
-// begin writes the header of a message of ours to a person. It answers nobody, and
-// nobody should answer it by a program (RFC 3834 §5).
-func (k *Keeper) begin(now time.Time, to addr.Address, subject string) *message.Builder {
-	var random [16]byte
-	rand.Read(random[:])
-	b := &message.Builder{}
-	b.Mailbox("From", "Posta", addr.Address{Local: "postmaster", Domain: to.Domain})
-	b.Structured("To", "<"+to.String()+">")
-	b.Field("Subject", subject)
-	b.Date(now)
-	b.Structured("Message-ID", message.NewMessageID(random[:], addr.Domain(k.cfg.Hostname)))
-	b.Structured("Auto-Submitted", "auto-generated")
-	return b
+// letter is one of ours to a person.
+func (k *Keeper) letter(now time.Time, to addr.Address, subject, body string) letter.Letter {
+	return letter.From("Posta", k.cfg.Hostname, now, mail.NewID(now), to, subject, body)
 }
 
 // write is a digest.
-func (k *Keeper) write(now time.Time, to addr.Address, lang words.Lang, items []store.HeldMail, link string, until time.Time) []byte {
+func (k *Keeper) write(now time.Time, to addr.Address, lang words.Lang, items []store.HeldMail, link string, until time.Time) letter.Letter {
 	say := lang.Say
-	b := k.begin(now, to, say("digest.subject", len(items)))
 	var t strings.Builder
 	t.WriteString(say("digest.intro", len(items)) + "\n\n")
 	if link != "" {
@@ -86,8 +75,7 @@ func (k *Keeper) write(now time.Time, to addr.Address, lang words.Lang, items []
 		t.WriteString(say("digest.more", more) + "\n\n")
 	}
 	t.WriteString(say("digest.outro") + "\n")
-	b.Text("plain", t.String())
-	return b.Bytes()
+	return k.letter(now, to, say("digest.subject", len(items)), t.String())
 }
 
 // entry is one held message in a digest.
@@ -106,9 +94,8 @@ func entry(h *store.HeldMail, to addr.Address, lang words.Lang) string {
 }
 
 // writeSummary is what a domain's postmaster reads of what nobody has looked at.
-func (k *Keeper) writeSummary(now time.Time, to addr.Address, lang words.Lang, st store.HeldStat, waits []store.HeldMail, q policy.Quarantine) []byte {
+func (k *Keeper) writeSummary(now time.Time, to addr.Address, lang words.Lang, st store.HeldStat, waits []store.HeldMail, q policy.Quarantine) letter.Letter {
 	say := lang.Say
-	b := k.begin(now, to, say("summary.subject", st.Domain, len(waits)))
 	var t strings.Builder
 	t.WriteString(say("summary.intro", st.Domain, st.Count, len(waits), st.Since.Format("2006-01-02 15:04 -0700")) + "\n")
 	if now.Sub(st.Since) >= q.OverdueAfter() {
@@ -123,8 +110,7 @@ func (k *Keeper) writeSummary(now time.Time, to addr.Address, lang words.Lang, s
 		t.WriteString(say("summary.more", more) + "\n")
 	}
 	t.WriteString("\n" + say("summary.outro", st.Domain) + "\n")
-	b.Text("plain", t.String())
-	return b.Bytes()
+	return k.letter(now, to, say("summary.subject", st.Domain, len(waits)), t.String())
 }
 
 type line struct {

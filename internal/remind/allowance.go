@@ -53,7 +53,7 @@ func (r *Reminder) allowance(ctx context.Context, j *store.Job) error {
 	}
 	for i, address := range to {
 		lang := r.language(address)
-		l, err := r.letter(n.IDs[i], address, acc.Login,
+		l, err := r.letter(n.IDs[i], address,
 			lang.Say("mail.allowance.subject", acc.Login, n.Sent, n.Limit),
 			lang.Say("mail.allowance.body", r.cfg.Hostname, acc.Login, n.Sent, n.Limit))
 		if err != nil {

@@ -2,36 +2,20 @@ package remind
 
 import (
 	"cmp"
-	"crypto/rand"
 
 	"posta/internal/addr"
+	"posta/internal/letter"
 	"posta/internal/mail"
-	"posta/internal/message"
 	"posta/internal/words"
 )
 
-// letter writes to an address about an account, in the name of its postmaster, who
-// reads what is answered.
-func (r *Reminder) letter(id mail.ID, to, account, subject, body string) (Letter, error) {
+// letter writes to an address of ours: an account, or the postmaster of its domain.
+func (r *Reminder) letter(id mail.ID, to, subject, body string) (letter.Letter, error) {
 	a, err := addr.ParseAddress(to)
 	if err != nil {
-		return Letter{}, err
+		return letter.Letter{}, err
 	}
-	from, err := addr.ParseAddress("postmaster@" + domainOf(account))
-	if err != nil {
-		return Letter{}, err
-	}
-	var random [16]byte
-	rand.Read(random[:])
-	var b message.Builder
-	b.Date(r.cfg.Now())
-	b.Mailbox("From", r.cfg.Hostname, from)
-	b.Mailbox("To", "", a)
-	b.Field("Subject", subject)
-	b.Structured("Message-ID", message.NewMessageID(random[:], addr.Domain(r.cfg.Hostname)))
-	b.Structured("Auto-Submitted", "auto-generated") // RFC 3834 §5
-	b.Text("plain", body)
-	return Letter{ID: id, To: a, Message: b.Bytes(), UTF8: !ascii(a.String())}, nil
+	return letter.New(r.cfg.Hostname, r.cfg.Now(), id, a, subject, body), nil
 }
 
 // language is the one in which we write to an address.
@@ -41,13 +25,4 @@ func (r *Reminder) language(address string) words.Lang {
 		lang = r.cfg.Directory.View().Language(a)
 	}
 	return words.Lang(cmp.Or(lang, string(r.cfg.Language)))
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

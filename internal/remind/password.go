@@ -2,14 +2,13 @@ package remind
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"posta/internal/mail"
+	"posta/internal/letter"
 	"posta/internal/mailbox"
 	"posta/internal/store"
 )
@@ -108,7 +107,7 @@ func (r *Reminder) tellEnd(ctx context.Context, acc *store.Account, term store.P
 	lang := r.language(acc.Login)
 	day := stamp(acc.PasswordEnds(term))
 	// The hash, which nobody knows, keeps the id from being guessed.
-	id := idOf(warnAt(acc, term), fmt.Sprint(acc.ID, " ", daysOf(term), " ", acc.Password))
+	id := letter.IDOf(warnAt(acc, term), fmt.Sprint(acc.ID, " ", daysOf(term), " ", acc.Password))
 	why := lang.Say("mail.password.end", acc.Login, day, daysOf(term))
 	if due := acc.PasswordDue(term); due.Before(term.Since) {
 		why = lang.Say("mail.password.new", acc.Login, day, daysOf(term), stamp(term.Since))
@@ -117,7 +116,7 @@ func (r *Reminder) tellEnd(ctx context.Context, acc *store.Account, term store.P
 	if r.cfg.PasswordPage != "" {
 		how = lang.Say("mail.password.page", r.cfg.PasswordPage)
 	}
-	l, err := r.letter(id, acc.Login, acc.Login,
+	l, err := r.letter(id, acc.Login,
 		lang.Say("mail.password.subject", acc.Login, day), lang.Say("mail.password.body", r.cfg.Hostname, why, how))
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "no reminder for an account", "account", acc.Login, "err", err)
@@ -127,14 +126,6 @@ func (r *Reminder) tellEnd(ctx context.Context, acc *store.Account, term store.P
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-
-// idOf is the id of what is said once: of a moment and a text that only it has.
-func idOf(at time.Time, text string) mail.ID {
-	id := mail.NewID(at)
-	sum := sha256.Sum256([]byte(text))
-	copy(id[6:], sum[:])
-	return id
-}
 
 // domainOf is the domain of a login.
 func domainOf(login string) string { return login[strings.LastIndexByte(login, '@')+1:] }

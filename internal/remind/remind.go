@@ -13,10 +13,9 @@ import (
 	"log/slog"
 	"time"
 
-	"posta/internal/addr"
 	"posta/internal/directory"
 	"posta/internal/jobs"
-	"posta/internal/mail"
+	"posta/internal/letter"
 	"posta/internal/store"
 	"posta/internal/words"
 )
@@ -29,21 +28,13 @@ const (
 
 const lease = time.Minute // of one job; prolonged while it goes on
 
-// Letter is what is to be filed.
-type Letter struct {
-	ID      mail.ID
-	To      addr.Address
-	Message []byte // with CRLF
-	UTF8    bool   // it needs SMTPUTF8
-}
-
 // Config of a Reminder. All up to Node are required.
 type Config struct {
 	Store     store.Jobs
 	Directory *directory.Directory
 	Term      func() store.PasswordTerm // how long passwords may be used now
 	// Deposit files a letter, durably; store.ErrExists if one of its id was before.
-	Deposit  func(ctx context.Context, l Letter) error
+	Deposit  func(ctx context.Context, l letter.Letter) error
 	Hostname string
 	Node     string // name of this node, for leases
 
@@ -133,7 +124,7 @@ func (r *Reminder) do(ctx context.Context, j *store.Job) {
 // deposit files a letter, unless it was filed before. One that can never be filed, since
 // its account is gone by now, is not in the way of the others. An error is worth another
 // try.
-func (r *Reminder) deposit(ctx context.Context, l Letter) error {
+func (r *Reminder) deposit(ctx context.Context, l letter.Letter) error {
 	err := r.cfg.Deposit(ctx, l)
 	switch {
 	case errors.Is(err, store.ErrExists):

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"posta/internal/directory"
+	"posta/internal/letter"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
 	"posta/internal/message"
@@ -101,7 +102,7 @@ func (h *house) put(name string, f func(*store.Account)) (id mailbox.AccountID) 
 }
 
 // deposit files a letter once.
-func (h *house) deposit(_ context.Context, l Letter) error {
+func (h *house) deposit(_ context.Context, l letter.Letter) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.broken > 0 {
