@@ -67,6 +67,7 @@ var exceptions = map[string]string{
 	"jobs ← remind":              "the one way in which claimed work is done",
 	"jobs ← rotate":              "the one way in which claimed work is done",
 	"filing ← intake":            "intake carries out what filing decides",
+	"jobs ← quarantine":          "the one way in which claimed work is done",
 	"filing ← quarantine":        "what is released is filed",
 	"dkim ← zone":                "the records to publish hold keys",
 	"zone ← zone/seen":           "what is asked, and how answers are written",

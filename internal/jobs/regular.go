@@ -38,19 +38,8 @@ type Regular struct {
 
 // Run does the work whenever it is due, until ctx ends. It returns nil.
 func (r *Regular) Run(ctx context.Context) error {
-	if r.Now == nil {
-		r.Now = time.Now
-	}
-	if r.Log == nil {
-		r.Log = slog.New(slog.DiscardHandler)
-	}
-	poll := cmp.Or(r.Poll, time.Minute)
-	w := Worker{Store: r.Store, Node: r.Node, Kinds: []string{r.Key}, Lease: cmp.Or(r.Lease, time.Hour), Poll: poll, Now: r.Now, Log: r.Log}
-	w.Do = func(ctx context.Context, j *store.Job) { r.do(ctx, &w, j) }
 	for ctx.Err() == nil {
-		r.plan(ctx)
-		pause := w.Turn(ctx)
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(r.Turn(ctx))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -58,6 +47,23 @@ func (r *Regular) Run(ctx context.Context) error {
 		timer.Stop()
 	}
 	return nil
+}
+
+// Turn does the work if it is due, and returns 0; or it says how long it will not be, at
+// most Poll. For a loop that has other things to do besides; never at the same time as Run.
+func (r *Regular) Turn(ctx context.Context) time.Duration {
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	w := Worker{
+		Store: r.Store, Node: r.Node, Kinds: []string{r.Key}, Lease: cmp.Or(r.Lease, time.Hour), Poll: cmp.Or(r.Poll, time.Minute), Now: r.Now, Log: r.Log,
+	}
+	w.Do = func(ctx context.Context, j *store.Job) { r.do(ctx, &w, j) }
+	r.plan(ctx)
+	return w.Turn(ctx)
 }
 
 // plan makes sure that there is a job.

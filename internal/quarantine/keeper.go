@@ -12,6 +12,7 @@ import (
 	"posta/internal/command"
 	"posta/internal/directory"
 	"posta/internal/finding"
+	"posta/internal/jobs"
 	"posta/internal/letter"
 	"posta/internal/policy"
 	"posta/internal/store"
@@ -50,6 +51,7 @@ type Config struct {
 // once; the other methods may be called from any goroutine.
 type Keeper struct {
 	cfg   Config
+	daily jobs.Regular
 	stats atomic.Pointer[[]store.HeldStat]
 }
 
@@ -62,7 +64,11 @@ func New(cfg Config) *Keeper {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{cfg: cfg}
+	k := &Keeper{cfg: cfg}
+	k.daily = jobs.Regular{
+		Store: cfg.Store, Node: cfg.Node, Key: job, First: cfg.Poll, Every: daily, Again: again, Lease: jobLease, Poll: cfg.Poll, Now: cfg.Now, Log: cfg.Log, Do: k.Work,
+	}
+	return k
 }
 
 const (
@@ -84,16 +90,9 @@ const (
 func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(k.cfg.Poll)
 	defer tick.Stop()
-	planned := false
 	for {
-		if !planned {
-			err := k.cfg.Store.AddJob(ctx, store.Job{Key: job, Kind: job, Due: k.cfg.Now().Add(k.cfg.Poll)})
-			if planned = err == nil || errors.Is(err, store.ErrExists); !planned && ctx.Err() == nil {
-				k.cfg.Log.WarnContext(ctx, "quarantine not planned", "err", err)
-			}
-		}
 		if err := k.turn(ctx); err != nil && ctx.Err() == nil {
-			k.cfg.Log.WarnContext(ctx, "quarantine", "err", err)
+			k.cfg.Log.WarnContext(ctx, "quarantine not counted", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -105,30 +104,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // turn does the daily job if it is due and nobody else has it, and counts.
 func (k *Keeper) turn(ctx context.Context) error {
-	if err := k.runDue(ctx); err != nil {
-		return err
-	}
+	k.daily.Turn(ctx)
 	list, err := k.cfg.Store.HeldStats(ctx)
 	if err == nil {
 		k.stats.Store(&list)
 	}
 	return err
-}
-
-func (k *Keeper) runDue(ctx context.Context) error {
-	j, err := k.cfg.Store.ClaimJob(ctx, k.cfg.Node, []string{job}, jobLease)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	err = k.Work(ctx)
-	next, failed := k.cfg.Now().Add(daily), ""
-	if err != nil {
-		next, failed = k.cfg.Now().Add(again), err.Error()
-	}
-	return errors.Join(err, k.cfg.Store.EndJob(context.WithoutCancel(ctx), j.ID, j.Fence, next, failed))
 }
 
 // Work does a day's work now: digests, summaries, expiry. It may be repeated.

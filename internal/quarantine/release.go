@@ -11,6 +11,7 @@ import (
 	"posta/internal/command"
 	"posta/internal/directory"
 	"posta/internal/filing"
+	"posta/internal/jobs"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
 	"posta/internal/store"
@@ -20,9 +21,7 @@ import (
 type Store interface {
 	store.Quarantine
 	Accept(ctx context.Context, a *store.Accept) ([]store.Placed, error)
-	AddJob(ctx context.Context, j store.Job) error
-	ClaimJob(ctx context.Context, node string, kinds []string, lease time.Duration) (store.Job, error)
-	EndJob(ctx context.Context, id, fence int64, again time.Time, lastErr string) error
+	jobs.Adder
 }
 
 // Releaser implements command.Quarantine.

@@ -48,6 +48,8 @@ func (o *oneJob) EndJob(_ context.Context, _, _ int64, again time.Time, _ string
 	return nil
 }
 
+func (o *oneJob) NextJob(context.Context, []string) (time.Time, error) { return o.job.Due, nil }
+
 func (o *oneJob) ListHeld(context.Context, store.HeldFilter) ([]store.HeldMail, error) {
 	if o.broken.Load() {
 		return nil, errors.New("broken")
