@@ -97,7 +97,7 @@ type DNS struct {
 
 	// Delegate is a zone of ours, kept by one of the providers, to which DKIM keys and
 	// ACME's challenge are delegated by an alias each, so that the domains' own zones are
-	// changed once and never again. Default "": none.
+	// changed only when a key comes or goes. Default "": none.
 	Delegate string `toml:"delegate"`
 	// Providers keep zones of our domains; posta dns apply writes there.
 	Providers []DNSProvider `toml:"provider"`
