@@ -24,11 +24,12 @@ import (
 	"posta/internal/route"
 )
 
-// relayHost is a smart host of another hand. It counts what it got, and keeps the
-// passwords that it was told.
+// relayHost is a smart host of another hand. It counts what it got, and keeps the last
+// message and the passwords that it was told.
 type relayHost struct {
 	mu     sync.Mutex
 	got    int
+	last   []byte
 	logins []string
 }
 
@@ -65,10 +66,11 @@ func (s *relaySession) Mail(string, *gosmtp.MailOptions) error {
 func (s *relaySession) Rcpt(string, *gosmtp.RcptOptions) error { return nil }
 
 func (s *relaySession) Data(r io.Reader) error {
-	_, err := io.Copy(io.Discard, r)
+	b, err := io.ReadAll(r)
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
 	s.h.got++
+	s.h.last = b
 	return err
 }
 
