@@ -37,6 +37,9 @@ func (p keyPublisher) Keeps(domain string) bool { return command.KeepsKeys(p.hou
 // Publish implements rotate.Publisher.
 func (p keyPublisher) Publish(ctx context.Context, domain string) error {
 	written, err := command.PublishKeys(ctx, p.house, domain)
+	if command.DNSLocked(err) {
+		return nil // that is no fault of the provider's; the next look writes
+	}
 	if err == nil && !written {
 		err = fmt.Errorf("no DNS provider keeps the zone of %s any more", domain)
 	}

@@ -120,7 +120,12 @@ func TestRotationByItself(t *testing.T) {
 		give("domain.add", `{"name":"`+d+`"}`)
 		give("dkim.add", `{"domain":"`+d+`"}`)
 	}
-	if _, err := command.PublishKeys(t.Context(), house, "empresa.test"); err != nil {
+	otherApply(t, st, func() {
+		if err := (keyPublisher{house}).Publish(t.Context(), "empresa.test"); err != nil || z.writes != 0 {
+			t.Errorf("while another apply runs: %v, %d writes", err, z.writes)
+		}
+	})
+	if err := (keyPublisher{house}).Publish(t.Context(), "empresa.test"); err != nil {
 		t.Fatal(err)
 	}
 	rotator := rotate.New(rotate.Config{
@@ -161,5 +166,21 @@ func TestRotationByItself(t *testing.T) {
 	}
 	if left, err := command.Rotations(v); err != nil || len(left) != 0 {
 		t.Errorf("under way: %v, %v", left, err)
+	}
+}
+
+// otherApply does something while another node writes to DNS.
+func otherApply(t *testing.T, st *State, do func()) {
+	t.Helper()
+	if err := st.Store.AddJob(t.Context(), store.Job{Key: "dns.apply", Kind: "dns.apply"}); err != nil {
+		t.Fatal(err)
+	}
+	j, err := st.Store.ClaimJob(t.Context(), "another node", []string{"dns.apply"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do()
+	if err := st.Store.EndJob(t.Context(), j.ID, j.Fence, time.Time{}, ""); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -280,7 +281,7 @@ func KeepsKeys(h *House, domain string) bool {
 // touched. It is for the job that changes keys: nothing is written down where nothing is
 // to be done, and dns.undo does not take it back, since the keys are in use. False: no
 // provider keeps its zone, and somebody has to do it by hand. It blocks as an apply does,
-// for minutes at most; ErrLater while another apply runs.
+// for minutes at most; while another apply runs the error is DNSLocked.
 func PublishKeys(ctx context.Context, h *House, domain string) (written bool, err error) {
 	if !KeepsKeys(h, domain) {
 		return false, nil
@@ -308,4 +309,10 @@ func (h *House) publishKeys(ctx context.Context, p Principal, domain string) err
 		return nil
 	}
 	return h.writeDNS(ctx, p, "dns.keys", w.domain, steps, func(*dnsMade) {})
+}
+
+// DNSLocked tells whether an error only says that another apply runs just now.
+func DNSLocked(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Key == "error.dns.locked"
 }
