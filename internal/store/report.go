@@ -63,9 +63,9 @@ type Report struct {
 type ReportRow struct {
 	Day         int32      // days since 1970, UTC, of the report's begin
 	Source      netip.Addr // invalid: it could not be read
-	Count       int64
-	DKIM, SPF   bool // aligned pass
-	Forwarded   bool // the reporter overrode for a forwarder or a list
+	Count       int64      // 1 to 1<<40; of more, so much counts, and a row of none is left out
+	DKIM, SPF   bool       // aligned pass
+	Forwarded   bool       // the reporter overrode for a forwarder or a list
 	Disposition Disposition
 }
 

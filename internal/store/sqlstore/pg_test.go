@@ -27,16 +27,17 @@ func TestPostgres(t *testing.T) {
 		})
 	})
 	for name, test := range map[string]func(*testing.T, *pgServer){
-		"Cuts":     testPGCuts,
-		"HeldCuts": testPGHeldCuts,
-		"Chaos":    testPGChaos,
-		"Bus":      testPGBus,
-		"Deadlock": testPGDeadlock,
-		"Starts":   testPGStarts,
-		"Snapshot": testPGSnapshot,
-		"Load":     testPGLoad,
-		"Text":     testPGText,
-		"Weak":     testPGWeak,
+		"Cuts":        testPGCuts,
+		"HeldCuts":    testPGHeldCuts,
+		"Chaos":       testPGChaos,
+		"Bus":         testPGBus,
+		"Deadlock":    testPGDeadlock,
+		"Starts":      testPGStarts,
+		"Snapshot":    testPGSnapshot,
+		"Load":        testPGLoad,
+		"Text":        testPGText,
+		"Weak":        testPGWeak,
+		"ReportWeeks": testPGReportWeeks,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, server) })
 	}

@@ -16,8 +16,11 @@ import (
 
 const reportColumns = "id, kind, domain, org, name, begins, ends, received, accept, sender, proved, messages, failed, policy, account, list"
 
-// reportStep is how many rows of a report one transaction writes.
-const reportStep = 500
+// reportStep is how many rows of a report one transaction writes, and as many sums.
+const reportStep = 250
+
+// maxAlerts is how many incidents one transaction writes.
+const maxAlerts = 500
 
 // resultsOf packs the results of a row; the order of the bits is for ever.
 func resultsOf(dkim, spf, forwarded bool, d store.Disposition) int64 {
@@ -49,7 +52,12 @@ type mergedRow struct {
 	n       int64
 }
 
-// mergeRows makes each key stand once, in order.
+// maxRowCount is more than anybody has of one kind in a day. Whatever a million reports say, sums
+// of such numbers stay numbers.
+const maxRowCount = 1 << 40
+
+// mergeRows makes each key stand once, without those of no messages. The order is that in which
+// sums by week are locked: the same for everybody, so that nobody waits in a circle.
 func mergeRows(rows []store.ReportRow) []mergedRow {
 	type key struct {
 		day     int32
@@ -58,16 +66,21 @@ func mergeRows(rows []store.ReportRow) []mergedRow {
 	}
 	sums := make(map[key]int64, len(rows))
 	for _, r := range rows {
-		sums[key{r.Day, string(sourceOf(r.Source)), resultsOf(r.DKIM, r.SPF, r.Forwarded, r.Disposition)}] += r.Count
+		k := key{r.Day, string(sourceOf(r.Source)), resultsOf(r.DKIM, r.SPF, r.Forwarded, r.Disposition)}
+		sums[k] = min(sums[k]+min(max(r.Count, 0), maxRowCount), maxRowCount)
 	}
 	out := make([]mergedRow, 0, len(sums))
 	for k, n := range sums {
-		out = append(out, mergedRow{k.day, k.source, k.results, n})
+		if n > 0 {
+			out = append(out, mergedRow{k.day, k.source, k.results, n})
+		}
 	}
-	slices.SortFunc(out, func(a, b mergedRow) int {
-		return cmp.Or(cmp.Compare(a.day, b.day), strings.Compare(a.source, b.source), cmp.Compare(a.results, b.results))
-	})
+	slices.SortFunc(out, compareRows)
 	return out
+}
+
+func compareRows(a, b mergedRow) int {
+	return cmp.Or(cmp.Compare(weekOf(a.day), weekOf(b.day)), strings.Compare(a.source, b.source), cmp.Compare(a.results, b.results), cmp.Compare(a.day, b.day))
 }
 
 // AddReport implements store.Reports. The report is there from the first step, and counts
@@ -82,17 +95,7 @@ func (s *Store) AddReport(ctx context.Context, r *store.Report, rows []store.Rep
 		return err
 	}
 	for chunk := range slices.Chunk(merged, reportStep) {
-		err := s.main.write(ctx, func(t *tx) error {
-			for _, m := range chunk {
-				err := t.later(nil, `INSERT INTO report_row (domain, proved, day, source, results, report, n) VALUES ($1, $2, $3, $4, $5, $6, $7)
-					ON CONFLICT DO NOTHING`, r.Domain, r.Proved, m.day, []byte(m.source), m.results, r.ID, m.n)
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := s.main.write(ctx, func(t *tx) error { return addRows(t, r, chunk) }); err != nil {
 			return err
 		}
 	}
@@ -114,6 +117,31 @@ func beginReport(t *tx, r *store.Report) error {
 	_, err = t.exec("INSERT INTO report ("+reportColumns+`, whole, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17)
 		ON CONFLICT DO NOTHING`, r.ID, r.Kind, r.Domain, r.Org, r.Name, r.Begin, r.End, r.Received, r.Message, r.Sender, r.Proved, r.Messages, r.Failed, r.Policy, r.Account, r.List, r.Data)
 	return err
+}
+
+// addRows writes rows of a report; those that were not there are added to the sums by week.
+func addRows(t *tx, r *store.Report, chunk []mergedRow) error {
+	fresh := make([]bool, len(chunk))
+	for i, m := range chunk {
+		err := t.later(func(n int64) error { fresh[i] = n > 0; return nil }, `INSERT INTO report_row (domain, proved, day, source, results, report, n) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT DO NOTHING`, r.Domain, r.Proved, m.day, []byte(m.source), m.results, r.ID, m.n)
+		if err != nil {
+			return err
+		}
+	}
+	var whole int // asking makes PostgreSQL do what was said so far
+	if err := t.row("SELECT whole FROM report WHERE id = $1", r.ID).scan(&whole); err != nil {
+		return err
+	}
+	for i, m := range chunk {
+		if !fresh[i] {
+			continue
+		}
+		if err := addWeek(t, r.Domain, r.Proved, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endReport writes the sums by day, and that the report is whole.
@@ -176,25 +204,6 @@ func (s *Store) ListReports(ctx context.Context, f store.ReportFilter) (out []st
 	return out, err
 }
 
-// SumReportSources implements store.Reports.
-func (s *Store) SumReportSources(ctx context.Context, domain string, from int32, proved bool) (out []store.ReportSum, err error) {
-	err = s.main.read(ctx, func(t *tx) (err error) {
-		out, err = collect(t, func(r *rows, x *store.ReportSum) error {
-			var source []byte
-			var results int64
-			if err := r.scan(&source, &results, &x.Count, &x.First, &x.Last); err != nil {
-				return err
-			}
-			x.Source, _ = netip.AddrFromSlice(source)
-			setResults(x, results)
-			return nil
-		}, `SELECT source, results, CAST(SUM(n) AS BIGINT), MIN(day), MAX(day) FROM report_row
-			WHERE domain = $1 AND day >= $2 AND proved >= $3 GROUP BY source, results ORDER BY source, results`, domain, from, proved)
-		return err
-	})
-	return out, err
-}
-
 // SumReportDays implements store.Reports.
 func (s *Store) SumReportDays(ctx context.Context, domain string, from int32, proved bool) (out []store.ReportSum, err error) {
 	err = s.main.read(ctx, func(t *tx) (err error) {
@@ -238,7 +247,7 @@ func (s *Store) ReportDecisions(ctx context.Context, domain string) (out []store
 
 // PutReportAlerts implements store.Reports.
 func (s *Store) PutReportAlerts(ctx context.Context, alerts []store.ReportAlert) error {
-	if len(alerts) > reportStep {
+	if len(alerts) > maxAlerts {
 		return wrap(store.ErrInvalid, "%d alerts at once", len(alerts))
 	}
 	return s.main.write(ctx, func(t *tx) error {
@@ -295,15 +304,17 @@ func (s *Store) dropReport(ctx context.Context, id store.ReportID) error {
 		err := s.main.write(ctx, func(t *tx) error {
 			more = false
 			found, err := collect(t, func(r *rows, k *rowKey) error {
-				err := r.scan(&k.domain, &k.day, &k.source, &k.results)
-				k.source = bytes.Clone(k.source)
+				var source []byte
+				err := r.scan(&k.domain, &k.proved, &k.day, &source, &k.results, &k.n)
+				k.source = string(source)
 				return err
-			}, "SELECT domain, day, source, results FROM report_row WHERE report = $1 LIMIT $2", id, reportStep)
+			}, "SELECT domain, proved, day, source, results, n FROM report_row WHERE report = $1 LIMIT $2", id, reportStep)
 			if err != nil {
 				return err
 			}
-			for _, k := range found {
-				if _, err := t.exec("DELETE FROM report_row WHERE domain = $1 AND day = $2 AND source = $3 AND results = $4 AND report = $5", k.domain, k.day, k.source, k.results, id); err != nil {
+			slices.SortFunc(found, func(a, b rowKey) int { return compareRows(a.mergedRow, b.mergedRow) })
+			for i := range found {
+				if err := dropRow(t, id, &found[i]); err != nil {
 					return err
 				}
 			}
@@ -320,10 +331,18 @@ func (s *Store) dropReport(ctx context.Context, id store.ReportID) error {
 }
 
 type rowKey struct {
-	domain  string
-	day     int64
-	source  []byte
-	results int64
+	mergedRow
+	domain string
+	proved bool
+}
+
+// dropRow deletes a row of a report, and takes it from the sums by week.
+func dropRow(t *tx, id store.ReportID, k *rowKey) error {
+	n, err := t.exec("DELETE FROM report_row WHERE domain = $1 AND day = $2 AND source = $3 AND results = $4 AND report = $5", k.domain, k.day, []byte(k.source), k.results, id)
+	if err != nil || n == 0 { // another node was here
+		return err
+	}
+	return subWeek(t, k.domain, k.proved, k.mergedRow)
 }
 
 // endDrop deletes a report whose rows are gone, with its sums.
