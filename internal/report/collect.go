@@ -155,6 +155,9 @@ func (c *Collector) read(ctx context.Context, r *store.ReportJob) (*found, error
 			return nil, err
 		}
 		f, err := extract(b, b.Size())
+		if errors.Is(err, blob.ErrCorrupt) { // it will not get better
+			f, err = &found{why: err}, nil
+		}
 		return f, errors.Join(err, b.Close())
 	}
 }
