@@ -49,13 +49,15 @@ func reportLeaf[T any](c *cli, use, name string, n int, printed func(*T)) *cobra
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (c *cli) reportList() *cobra.Command {
-	return reportLeaf(c, "ls [DOMAIN]", "report.ls", 0, func(out *[]command.Report) {
-		var rows [][]string
-		for _, r := range *out {
-			rows = append(rows, []string{r.ID, r.Kind, r.Domain, r.Org, r.Begin.UTC().Format(time.DateOnly), number(r.Messages), number(r.Failed), c.proved(r.Proved), r.Policy})
-		}
-		c.table("head.report", rows)
-	})
+	return reportLeaf(c, "ls [DOMAIN]", "report.ls", 0, c.listReports)
+}
+
+func (c *cli) listReports(out *[]command.Report) {
+	var rows [][]string
+	for _, r := range *out {
+		rows = append(rows, []string{r.ID, r.Kind, r.Domain, r.Org, r.Begin.UTC().Format(time.DateOnly), number(r.Messages), number(r.Failed), c.proved(r.Proved), r.Policy})
+	}
+	c.table("head.report", rows)
 }
 
 func (c *cli) proved(yes bool) string {
@@ -122,30 +124,32 @@ func (c *cli) showReport(r *command.Report) {
 }
 
 func (c *cli) reportView() *cobra.Command {
-	return reportLeaf(c, "view DOMAIN", "report.view", 1, func(o *feedback.Overview) {
-		counts := func(x *feedback.Counts) []string {
-			return []string{number(x.Messages), number(x.Aligned), number(x.DKIM), number(x.SPF), number(x.Quarantined), number(x.Rejected)}
-		}
-		var rows [][]string
-		for i := range o.Days {
-			rows = append(rows, append([]string{o.Days[i].Day, number(o.Days[i].Sent)}, counts(&o.Days[i].Counts)...))
-		}
-		c.table("head.report.day", rows)
-		fmt.Fprintln(c.out)
-		rows = nil
-		for i := range o.Reporters {
-			r := &o.Reporters[i]
-			rows = append(rows, append([]string{r.Org, strconv.Itoa(r.Days), number(r.Sent)}, counts(&r.Counts)...))
-		}
-		c.table("head.report.reporter", rows)
-		fmt.Fprintln(c.out)
-		rows = nil
-		for _, p := range o.Policies {
-			rows = append(rows, []string{p.Policy, p.First, p.Last, strconv.Itoa(p.Reports), strings.Join(p.Orgs, ", ")})
-		}
-		c.table("head.report.policy", rows)
-		c.limits("placement", "silent", "either")
-	})
+	return reportLeaf(c, "view DOMAIN", "report.view", 1, c.viewReports)
+}
+
+func (c *cli) viewReports(o *feedback.Overview) {
+	counts := func(x *feedback.Counts) []string {
+		return []string{number(x.Messages), number(x.Aligned), number(x.DKIM), number(x.SPF), number(x.Quarantined), number(x.Rejected)}
+	}
+	var rows [][]string
+	for i := range o.Days {
+		rows = append(rows, append([]string{o.Days[i].Day, number(o.Days[i].Sent)}, counts(&o.Days[i].Counts)...))
+	}
+	c.table("head.report.day", rows)
+	fmt.Fprintln(c.out)
+	rows = nil
+	for i := range o.Reporters {
+		r := &o.Reporters[i]
+		rows = append(rows, append([]string{r.Org, strconv.Itoa(r.Days), number(r.Sent)}, counts(&r.Counts)...))
+	}
+	c.table("head.report.reporter", rows)
+	fmt.Fprintln(c.out)
+	rows = nil
+	for _, p := range o.Policies {
+		rows = append(rows, []string{p.Policy, p.First, p.Last, strconv.Itoa(p.Reports), strings.Join(p.Orgs, ", ")})
+	}
+	c.table("head.report.policy", rows)
+	c.limits("placement", "silent", "either")
 }
 
 // limits prints what reports do not prove.
@@ -157,16 +161,18 @@ func (c *cli) limits(keys ...string) {
 }
 
 func (c *cli) reportSources() *cobra.Command {
-	return reportLeaf(c, "sources DOMAIN", "report.sources", 1, func(out *command.ReportSources) {
-		var rows [][]string
-		for i := range out.Sources {
-			s := &out.Sources[i]
-			rows = append(rows, []string{
-				s.Group, c.lang.Say("report.class." + string(s.Class)), s.Sender, number(s.Messages), number(s.Aligned), number(s.DKIM), number(s.SPF), s.First, s.Last, strings.Join(s.IPs[:min(len(s.IPs), 3)], " "), s.Decided,
-			})
-		}
-		c.table("head.report.source", rows)
-	})
+	return reportLeaf(c, "sources DOMAIN", "report.sources", 1, c.listSources)
+}
+
+func (c *cli) listSources(out *command.ReportSources) {
+	var rows [][]string
+	for i := range out.Sources {
+		s := &out.Sources[i]
+		rows = append(rows, []string{
+			s.Group, c.lang.Say("report.class." + string(s.Class)), s.Sender, number(s.Messages), number(s.Aligned), number(s.DKIM), number(s.SPF), s.First, s.Last, strings.Join(s.IPs[:min(len(s.IPs), 3)], " "), s.Decided,
+		})
+	}
+	c.table("head.report.source", rows)
 }
 
 func (c *cli) reportSourceSet() *cobra.Command {
@@ -196,39 +202,64 @@ func (c *cli) advise(a *feedback.Advice) {
 		}
 	default:
 		c.say("report.wait")
-		for _, b := range a.Blockers {
-			args := make([]any, len(b.Args))
-			for i, x := range b.Args {
-				args[i] = x
-			}
-			fmt.Fprintf(c.out, "  - %s\n", printable(c.lang.Say("report.blocker."+b.ID, args...)))
-		}
+		c.blockers(a.Blockers)
+	}
+	if a.TLS != nil {
+		fmt.Fprintln(c.out)
+		c.adviseTLS(a.Domain, a.TLS)
 	}
 	c.limits(a.Limits...)
 }
 
-func (c *cli) reportAlerts() *cobra.Command {
-	return reportLeaf(c, "alerts [DOMAIN]", "report.alerts", 0, func(out *[]store.ReportAlert) {
-		var rows [][]string
-		for _, a := range *out {
-			over := ""
-			if !a.Resolved.IsZero() {
-				over = a.Resolved.Local().Format(time.DateTime)
-			}
-			rows = append(rows, []string{a.Domain, c.lang.Say("report.alert." + a.Kind), a.Subject, a.Seen, a.First.Local().Format(time.DateTime), over})
+// adviseTLS tells whether the MTA-STS policy may be enforced.
+func (c *cli) adviseTLS(domain string, a *feedback.TLSAdvice) {
+	c.say("report.tls", a.Mode, a.Sessions, a.Days, a.Failed, a.Explained)
+	switch {
+	case a.Ready:
+		c.say("report.tls.ready", domain)
+	case a.Mode == "testing":
+		c.say("report.tls.wait")
+		c.blockers(a.Blockers)
+	}
+}
+
+// blockers prints what is in the way of a step.
+func (c *cli) blockers(list []feedback.Blocker) {
+	for _, b := range list {
+		args := make([]any, len(b.Args))
+		for i, x := range b.Args {
+			args[i] = x
 		}
-		c.table("head.report.alert", rows)
-	})
+		fmt.Fprintf(c.out, "  - %s\n", printable(c.lang.Say("report.blocker."+b.ID, args...)))
+	}
+}
+
+func (c *cli) reportAlerts() *cobra.Command {
+	return reportLeaf(c, "alerts [DOMAIN]", "report.alerts", 0, c.listAlerts)
+}
+
+func (c *cli) listAlerts(out *[]store.ReportAlert) {
+	var rows [][]string
+	for _, a := range *out {
+		over := ""
+		if !a.Resolved.IsZero() {
+			over = a.Resolved.Local().Format(time.DateTime)
+		}
+		rows = append(rows, []string{a.Domain, c.lang.Say("report.alert." + a.Kind), a.Subject, a.Seen, a.First.Local().Format(time.DateTime), over})
+	}
+	c.table("head.report.alert", rows)
 }
 
 func (c *cli) reportComplaints() *cobra.Command {
-	return reportLeaf(c, "complaints [DOMAIN]", "report.complaints", 0, func(out *[]command.Complaints) {
-		var rows [][]string
-		for _, x := range *out {
-			rows = append(rows, []string{x.Account, x.List, number(x.Complaints), number(x.Sent), x.Last.Local().Format(time.DateTime), strings.Join(x.By, ", ")})
-		}
-		c.table("head.report.complaint", rows)
-	})
+	return reportLeaf(c, "complaints [DOMAIN]", "report.complaints", 0, c.listComplaints)
+}
+
+func (c *cli) listComplaints(out *[]command.Complaints) {
+	var rows [][]string
+	for _, x := range *out {
+		rows = append(rows, []string{x.Account, x.List, number(x.Complaints), number(x.Sent), x.Last.Local().Format(time.DateTime), strings.Join(x.By, ", ")})
+	}
+	c.table("head.report.complaint", rows)
 }
 
 func (c *cli) reportLists() *cobra.Command {

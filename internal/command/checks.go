@@ -8,14 +8,14 @@ import (
 )
 
 var checkCommands = []Command{
-	run("check.self", store.Helpdesk, func(_ context.Context, h *House, _ Principal, _ struct{}) (any, error) {
+	run("check.self", store.Helpdesk, func(ctx context.Context, h *House, _ Principal, _ struct{}) (any, error) {
 		if h.Self == nil {
 			return nil, fail(ErrUsage, "error.check.running")
 		}
-		out := h.Self()
-		if out == nil {
-			out = []finding.Finding{}
+		seen, err := h.observed(ctx)
+		if err != nil {
+			return nil, err
 		}
-		return out, nil
+		return append(append([]finding.Finding{}, h.Self()...), seen...), nil
 	}),
 }

@@ -11,6 +11,7 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/arf"
+	"posta/internal/destination"
 	"posta/internal/dmarcreport"
 	"posta/internal/feedback"
 	"posta/internal/finding"
@@ -252,7 +253,51 @@ func adviseReports(ctx context.Context, h *House, _ Principal, q ReportQuery) (a
 			}
 		}
 	}
-	return feedback.Advise(e), nil
+	if e.Refused, err = h.refusedFor(ctx, fq.Now); err != nil {
+		return nil, err
+	}
+	a := feedback.Advise(e)
+	sts, err := STSOf(view.Setting(STSSetting(fq.Domain)))
+	if err != nil {
+		return nil, err
+	}
+	a.TLS, err = feedback.AdviseTLS(ctx, h.Store, fq, sts.Mode)
+	return a, err
+}
+
+// refusedFor is where our mail was refused or put off in the last two weeks because of SPF,
+// DKIM or DMARC. It is of the whole house: providers do not say of which domain they speak.
+func (h *House) refusedFor(ctx context.Context, now time.Time) (out []feedback.Refusal, err error) {
+	const days = 14
+	list, _, err := destination.List(ctx, h.Store, now, days, "")
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		for _, c := range list[i].Troubles {
+			switch c.Reading.Check.Section() {
+			case "spf", "dkim", "dmarc":
+				out = append(out, feedback.Refusal{Domain: list[i].Domain, Check: c.Reading.Check, Code: c.Reading.Code, Times: c.N})
+			}
+		}
+	}
+	return out, nil
+}
+
+// observed tells of each domain of ours whether others have seen its mail pass.
+func (h *House) observed(ctx context.Context) (out []finding.Finding, err error) {
+	q := feedback.Query{Now: h.now()}
+	if h.OwnIPs != nil {
+		q.Own = h.OwnIPs()
+	}
+	for _, q.Domain = range h.Directory.View().Domains() {
+		f, err := feedback.Observed(ctx, h.Store, q)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
 }
 
 func reportAlerts(ctx context.Context, h *House, _ Principal, q ReportQuery) (any, error) {

@@ -12,16 +12,18 @@ import (
 
 // Evidence is what the ladder decides on. It is of the last [window] days.
 type Evidence struct {
-	Domain    string
-	Now       time.Time
-	Record    string // that is published; "" none
-	Parked    bool   // it sends no mail and nobody reads any there
-	Lists     bool   // its people post to mailing lists
-	Problems  []string
-	Overview  *Overview
-	Sources   []Source
-	HeldFor   int // days since reporters find the policy that is published now
-	FirstDays int // days since the first report
+	Domain     string
+	Now        time.Time
+	Record     string // that is published; "" none
+	Parked     bool   // it sends no mail and nobody reads any there
+	Lists      bool   // its people post to mailing lists
+	Problems   []string
+	Overview   *Overview
+	Sources    []Source
+	Refused    []Refusal // that speak of SPF, DKIM or DMARC, of two weeks
+	Complaints Complaints
+	HeldFor    int // days since reporters find the policy that is published now
+	FirstDays  int // days since the first report
 }
 
 // window is how far back evidence goes, in days: two steps of four weeks.
@@ -49,14 +51,15 @@ type Blocker struct {
 
 // Advice is the next step, and whether it may be taken.
 type Advice struct {
-	Domain   string    `json:"domain"`
-	Step     string    `json:"step"` // where the domain stands: missing, none, testing-quarantine, quarantine, testing-reject, reject
-	Ready    bool      `json:"ready"`
-	Final    bool      `json:"final"` // there is no further step
-	Blockers []Blocker `json:"blockers"`
-	Next     *string   `json:"next_record"` // null: nothing to publish now
-	Rollback string    `json:"rollback,omitempty"`
-	Limits   []string  `json:"limits"` // keys below "report.limit.": what reports do not prove
+	Domain   string     `json:"domain"`
+	Step     string     `json:"step"` // where the domain stands: missing, none, testing-quarantine, quarantine, testing-reject, reject
+	Ready    bool       `json:"ready"`
+	Final    bool       `json:"final"` // there is no further step
+	Blockers []Blocker  `json:"blockers"`
+	Next     *string    `json:"next_record"` // null: nothing to publish now
+	Rollback string     `json:"rollback,omitempty"`
+	TLS      *TLSAdvice `json:"tls,omitempty"` // of the domain's MTA-STS policy
+	Limits   []string   `json:"limits"`        // keys below "report.limit.": what reports do not prove
 }
 
 // Advise says what the ladder asks for. It never gives pct, and never a weaker policy
@@ -138,6 +141,7 @@ func (a *Advice) observe(e *Evidence, days int) {
 		a.block("reporters", len(o.Reporters), minOrgs)
 	}
 	a.sources(e)
+	a.refused(e)
 	for _, p := range e.Problems {
 		a.block("check", p)
 	}
@@ -246,7 +250,7 @@ func tag(record, name string) string {
 }
 
 // Gather gives the evidence of a domain, but for what only the caller knows: Parked, Lists,
-// Problems.
+// Problems, Refused.
 func Gather(ctx context.Context, st Store, q Query, record string) (*Evidence, error) {
 	q.Days = window
 	e := &Evidence{Domain: q.Domain, Now: q.Now, Record: record}
@@ -255,6 +259,9 @@ func Gather(ctx context.Context, st Store, q Query, record string) (*Evidence, e
 		return nil, err
 	}
 	if e.Sources, err = Sources(ctx, st, q); err != nil {
+		return nil, err
+	}
+	if e.Complaints, err = ComplaintsOf(ctx, st, q); err != nil {
 		return nil, err
 	}
 	e.HeldFor, e.FirstDays = held(e.Overview.Policies, q.Now, record)

@@ -37,13 +37,14 @@ var disclosures = map[ID]Disclosure{
 	"reputation": ToNobody, "access": ToNobody, "quarantine": ToNobody,
 	"resolver": ToNobody, "outbound": ToNobody,
 	"system": ToNobody, "sandbox": ToNobody, "cert": ToNobody,
-	DNSBLList:    ToNobody, // which lists we ask, and with which account
-	RateRcpt:     ToNobody, // what others sent to the recipient
-	Harvest:      ToNobody, // where it begins to be one
-	RelayBroad:   ToNobody, // our own configuration
-	DKIMAge:      ToNobody, // how long we have had a key
-	DKIMRotation: ToNobody,
-	ScanDown:     ToNobody, // the names of our scanners
+	DNSBLList:     ToNobody, // which lists we ask, and with which account
+	RateRcpt:      ToNobody, // what others sent to the recipient
+	Harvest:       ToNobody, // where it begins to be one
+	RelayBroad:    ToNobody, // our own configuration
+	DKIMAge:       ToNobody, // how long we have had a key
+	DKIMRotation:  ToNobody,
+	DMARCObserved: ToNobody, // what we sent, and to whom
+	ScanDown:      ToNobody, // the names of our scanners
 }
 
 // Disclosure is who may read the evidence of the check.
