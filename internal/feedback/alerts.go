@@ -38,12 +38,16 @@ type Windows struct {
 	Domain         string
 	Record         string // published; "" if it could not be seen
 	Recent, Whole  *Overview
-	Sources, Since []Source // of the week, of all
+	Sources, Since []Source            // of the week, of all
+	Known          []store.ReportAlert // that go on
 }
 
 // Look reads the windows of a domain.
 func Look(ctx context.Context, st Store, q Query, record string) (w *Windows, err error) {
 	w = &Windows{Now: q.Now, Domain: q.Domain, Record: record}
+	if w.Known, err = st.ReportAlerts(ctx, q.Domain, q.Now); err != nil {
+		return nil, err
+	}
 	for _, x := range []struct {
 		days int
 		view **Overview
@@ -109,7 +113,7 @@ func (w *Windows) source(s *Source, add adder) {
 	switch {
 	case s.Class == Ours && s.Messages >= failingMin && rate(&s.Counts) < 95:
 		add(AlertOwn, s.Group, true, "%d of %d pass", s.Aligned, s.Messages)
-	case earlier.Messages >= failingMin && rate(&earlier) >= 90 && failing && s.Class != Forwarder && (s.Class != Spoof || s.Decided == ""):
+	case (earlier.Messages >= failingMin && rate(&earlier) >= 90 || w.goesOn(AlertUnaligned, s.Group)) && failing && s.Class != Forwarder && (s.Class != Spoof || s.Decided == ""):
 		add(AlertUnaligned, s.Group, true, "%d of %d pass, before %.0f%%", s.Aligned, s.Messages, rate(&earlier))
 	case s.Class == Spoof && w.enforced():
 		if s.Messages > recentDays*newPerDay && s.Messages > 5*earlier.Messages {
@@ -119,6 +123,14 @@ func (w *Windows) source(s *Source, add adder) {
 		(s.Messages > recentDays*newPerDay || s.Messages >= failingMin && s.Messages*100 > newPercent*w.Recent.Messages):
 		add(AlertNewSource, s.Group, false, "%d messages, %d pass", s.Messages, s.Aligned)
 	}
+}
+
+// goesOn reports whether an incident is known and not over: a source that fails for long is no
+// longer known to have passed, and fails all the same.
+func (w *Windows) goesOn(kind, subject string) bool {
+	return slices.ContainsFunc(w.Known, func(a store.ReportAlert) bool {
+		return a.Kind == kind && a.Subject == subject && a.Resolved.IsZero()
+	})
 }
 
 // earlier is what a group sent before the last week.

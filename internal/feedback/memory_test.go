@@ -30,7 +30,7 @@ func (m *memory) AddReport(_ context.Context, r *store.Report, rows []store.Repo
 
 func (m *memory) ListReports(_ context.Context, f store.ReportFilter) (out []store.Report, err error) {
 	for _, r := range slices.Backward(m.reports) {
-		if !r.End.Before(f.Since) && r.Domain == f.Domain {
+		if !r.End.Before(f.Since) && (f.Domain == "" || r.Domain == f.Domain) && (f.Kind == 0 || r.Kind == f.Kind) && (f.ID == (store.ReportID{}) || r.ID == f.ID) {
 			out = append(out, r)
 		}
 	}

@@ -1,6 +1,7 @@
 package feedback
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -17,6 +18,7 @@ type house struct {
 	t      *testing.T
 	st     *memory
 	record string
+	found  string // policy that reporters find, "" for that of record
 	lists  bool
 	story  []string
 	began  time.Time
@@ -26,6 +28,7 @@ var (
 	own     = netip.MustParseAddr("192.0.2.25")
 	shop    = netip.MustParseAddr("198.51.100.9")
 	forward = netip.MustParseAddr("203.0.113.7")
+	tickets = netip.MustParseAddr("198.51.100.77")
 	crook   = netip.MustParseAddr("203.0.113.66")
 )
 
@@ -40,7 +43,7 @@ func (h *house) report(org string, rows ...store.ReportRow) {
 	begin := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
 	r := &store.Report{
 		Kind: store.DMARCReport, Domain: "example.org", Org: org, Name: begin.Format(time.DateOnly), Begin: begin, End: begin.Add(24*time.Hour - time.Second),
-		Received: time.Now(), Proved: true, Policy: policyOf(h.record),
+		Received: time.Now(), Proved: true, Policy: cmp.Or(h.found, policyOf(h.record)),
 	}
 	r.ID = store.NewReportID(r.Kind, r.Domain, r.Org, r.Name, org)
 	for i := range rows {
@@ -135,6 +138,13 @@ func (h *house) day(day int, log *SentLog) {
 		good.DKIM, good.SPF = false, false
 	}
 	vendor := store.ReportRow{Source: shop, Count: 40, SPF: true, DKIM: day > 40} // SPF alone at first
+	if day >= 330 && day < 340 {                                                  // the shop sends through somebody else, who signs nothing
+		vendor.DKIM, vendor.SPF = false, false
+	}
+	h.found = ""
+	if day >= 350 && day < 354 { // a name server that has an old zone
+		h.found = "p=none"
+	}
 	passed := store.ReportRow{Source: forward, Count: 3, DKIM: true, Forwarded: true}
 	h.sent(log, 600) // 4 × 150
 	if day >= 300 && day < 312 {
@@ -144,6 +154,9 @@ func (h *house) day(day int, log *SentLog) {
 		rows := []store.ReportRow{good, vendor, passed}
 		if day >= 250 && day < 253 { // a burst of spoofed mail
 			rows = append(rows, store.ReportRow{Source: crook, Count: 900, Disposition: store.DisposedQuarantine})
+		}
+		if day >= 160 { // the tickets of the help desk come from a new house
+			rows = append(rows, store.ReportRow{Source: tickets, Count: 20, DKIM: true, SPF: true})
 		}
 		h.report(org, rows...)
 	}
