@@ -75,9 +75,13 @@ func (s *server) newReportWatch() *jobs.Regular {
 	}
 }
 
+// tellAgain is how long it is made sure that a letter about an incident was written.
+const tellAgain = 48 * time.Hour
+
 // watchReports writes down the incidents of a domain, and tells its postmaster of those
-// that are new or over and cannot wait for the daily letter. The letter is deposited before
-// the incident is written, under an id that follows from it: it is neither lost nor sent twice.
+// that are new or over and cannot wait for the daily letter. The incident is written first,
+// and its letter has an id that follows from it: when we die between the two, the next look
+// writes the letter, and one that is there is not written again.
 func (s *server) watchReports(ctx context.Context, domain string) error {
 	now := s.opt.Now().UTC().Truncate(time.Microsecond)
 	record, err := s.publishedDMARC(ctx, domain)
@@ -88,19 +92,25 @@ func (s *server) watchReports(ctx context.Context, domain string) error {
 	if err != nil {
 		return err
 	}
-	known, err := s.state.Store.ReportAlerts(ctx, domain, now)
+	write, _ := feedback.Reconcile(w.Known, w.Incidents(), now)
+	if err := s.state.Store.PutReportAlerts(ctx, write[:min(len(write), 500)]); err != nil {
+		return err
+	}
+	since := now.Add(-tellAgain)
+	known, err := s.state.Store.ReportAlerts(ctx, domain, since)
 	if err != nil {
 		return err
 	}
-	write, tell := feedback.Reconcile(known, w.Incidents(), now)
-	for i := range tell {
-		if a := &tell[i]; a.Page {
-			if err := s.page(ctx, a, now); err != nil {
-				return err
-			}
+	for i := range known {
+		a := &known[i]
+		if !a.Page || a.Resolved.IsZero() && a.First.Before(since) {
+			continue
+		}
+		if err := s.page(ctx, a, now); err != nil {
+			return err
 		}
 	}
-	return s.state.Store.PutReportAlerts(ctx, write[:min(len(write), 500)])
+	return nil
 }
 
 // page writes a letter about an incident to the postmaster of its domain.
