@@ -245,7 +245,7 @@ func (c *cli) listAlerts(out *[]store.ReportAlert) {
 		if !a.Resolved.IsZero() {
 			over = a.Resolved.Local().Format(time.DateTime)
 		}
-		rows = append(rows, []string{a.Domain, c.lang.Say("report.alert." + a.Kind), a.Subject, a.Seen, a.First.Local().Format(time.DateTime), over})
+		rows = append(rows, []string{a.Domain, c.lang.Say("report.alert." + a.Kind), a.Subject, c.lang.Say("report.seen."+a.Kind, feedback.Seen(&a)...), a.First.Local().Format(time.DateTime), over})
 	}
 	c.table("head.report.alert", rows)
 }

@@ -75,7 +75,7 @@ func TestReportPrints(t *testing.T) {
 		}
 		var alerts []store.ReportAlert
 		for i, kind := range []string{feedback.AlertUnaligned, feedback.AlertOwn, feedback.AlertNewSource, feedback.AlertCompliance, feedback.AlertSilent, feedback.AlertPolicy, feedback.AlertSpoof} {
-			a := store.ReportAlert{Domain: "empresa.test", Kind: kind, Subject: "203.0.113.66", Seen: "3 of 40 pass", First: local}
+			a := store.ReportAlert{Domain: "empresa.test", Kind: kind, Subject: "203.0.113.66", Seen: "3|40", First: local}
 			if i == 0 {
 				a.Resolved = local.AddDate(0, 0, 3)
 			}

@@ -121,7 +121,7 @@ func (s *server) page(ctx context.Context, a *store.ReportAlert, now time.Time) 
 		key = "report.page.over"
 	}
 	subject := l.Say(key, l.Say("report.alert."+a.Kind), a.Domain)
-	body := l.Say("report.page.body", l.Say("report.alert."+a.Kind), a.Subject, a.Seen, a.First.Local().Format(time.DateTime), a.Domain)
+	body := l.Say("report.page.body", l.Say("report.alert."+a.Kind), a.Subject, l.Say("report.seen."+a.Kind, feedback.Seen(a)...), a.First.Local().Format(time.DateTime), a.Domain)
 	sum := sha256.Sum256([]byte(key + a.ID))
 	to := addr.Address{Local: "postmaster", Domain: addr.Domain(a.Domain)}
 	err := s.deposit(ctx, letter.New(s.cfg.Hostname, now, letter.IDOf(at, fmt.Sprintf("%x", sum)), to, subject, body))

@@ -121,8 +121,8 @@ func (w *watched) texts(a mailbox.AccountID, box mailbox.ID) (out []string) {
 // one more when it is over; and however often it is looked, no other.
 func TestReportWatch(t *testing.T) {
 	for language, want := range map[string][]string{
-		"en": {"Subject: mail from our own servers fails DMARC: empresa.test", "Source: 192.0.2.25", "Seen: ", "posta report sources empresa.test", "Subject: Over: mail from our own servers fails DMARC: empresa.test"},
-		"es": {"Subject: el correo de nuestros propios servidores no pasa DMARC: empresa.test", "Origen: 192.0.2.25", "Visto: ", "posta report sources empresa.test", "Subject: Terminado: el correo de nuestros propios servidores no pasa DMARC:\r\n empresa.test"},
+		"en": {"Subject: mail from our own servers fails DMARC: empresa.test", "Source: 192.0.2.25", "Seen: 300 of 360 messages pass", "posta report sources empresa.test", "Subject: Over: mail from our own servers fails DMARC: empresa.test"},
+		"es": {"Subject: el correo de nuestros propios servidores no pasa DMARC: empresa.test", "Origen: 192.0.2.25", "Visto: pasan 300 de 360 mensajes", "posta report sources empresa.test", "Subject: Terminado: el correo de nuestros propios servidores no pasa DMARC:\r\n empresa.test"},
 	} {
 		w := newWatched(t, language)
 		for range 10 {
@@ -160,7 +160,7 @@ func TestReportWatch(t *testing.T) {
 func TestReportWatchDies(t *testing.T) {
 	w := newWatched(t, "en")
 	put := func(subject string, first, resolved time.Time) {
-		a := store.ReportAlert{ID: "own/empresa.test/" + subject, Domain: "empresa.test", Kind: "own", Subject: subject, Page: true, Seen: "1 of 60 pass", First: first, Last: first, Resolved: resolved}
+		a := store.ReportAlert{ID: "own/empresa.test/" + subject, Domain: "empresa.test", Kind: "own", Subject: subject, Page: true, Seen: "1|60", First: first, Last: first, Resolved: resolved}
 		if err := w.state.Store.PutReportAlerts(t.Context(), []store.ReportAlert{a}); err != nil {
 			t.Fatal(err)
 		}

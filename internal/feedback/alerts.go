@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"posta/internal/store"
@@ -67,10 +68,10 @@ func Look(ctx context.Context, st Store, q Query, record string) (w *Windows, er
 // Incidents are what is wrong now, each with an id that stays the same as long as it is.
 func (w *Windows) Incidents() []store.ReportAlert {
 	var out []store.ReportAlert
-	add := func(kind, subject string, page bool, seen string, args ...any) {
+	add := func(kind, subject string, page bool, args ...any) {
 		out = append(out, store.ReportAlert{
 			ID: kind + "/" + w.Domain + "/" + subject, Domain: w.Domain, Kind: kind, Subject: subject, Page: page,
-			Seen: fmt.Sprintf(seen, args...), First: w.Now, Last: w.Now,
+			Seen: seenOf(args), First: w.Now, Last: w.Now,
 		})
 	}
 	for i := range w.Sources {
@@ -81,7 +82,7 @@ func (w *Windows) Incidents() []store.ReportAlert {
 	whole.Aligned -= recent.Aligned
 	if recent.Messages >= lowVolume && whole.Messages >= lowVolume {
 		if now, then := rate(&recent), rate(&whole); then-now >= fallPoints {
-			add(AlertCompliance, "", false, "%.1f%% pass, before %.1f%%", now, then)
+			add(AlertCompliance, "", false, fmt.Sprintf("%.1f", now), fmt.Sprintf("%.1f", then))
 		}
 	}
 	w.silent(add)
@@ -105,23 +106,42 @@ func (w *Windows) enforced() bool { return rank(tag(w.Record, "p")) > 0 && tag(w
 // rate is the share that passes, in percent.
 func rate(c *Counts) float64 { return 100 * float64(c.Aligned) / float64(max(c.Messages, 1)) }
 
-type adder func(kind, subject string, page bool, seen string, args ...any)
+type adder func(kind, subject string, page bool, args ...any)
+
+// seenOf keeps what was seen as the arguments of a text, so that whoever reads it reads it in
+// his language.
+func seenOf(args []any) string {
+	parts := make([]string, len(args))
+	for i, a := range args {
+		parts[i] = strings.ReplaceAll(fmt.Sprint(a), "|", "/")
+	}
+	return strings.Join(parts, "|")
+}
+
+// Seen are the arguments of the text "report.seen." of an incident's kind.
+func Seen(a *store.ReportAlert) []any {
+	var out []any
+	for part := range strings.SplitSeq(a.Seen, "|") {
+		out = append(out, part)
+	}
+	return out
+}
 
 func (w *Windows) source(s *Source, add adder) {
 	earlier := w.earlier(s.Group)
 	failing := s.Messages >= failingMin && rate(&s.Counts) < 50
 	switch {
 	case s.Class == Ours && s.Messages >= failingMin && rate(&s.Counts) < 95:
-		add(AlertOwn, s.Group, true, "%d of %d pass", s.Aligned, s.Messages)
+		add(AlertOwn, s.Group, true, s.Aligned, s.Messages)
 	case (earlier.Messages >= failingMin && rate(&earlier) >= 90 || w.goesOn(AlertUnaligned, s.Group)) && failing && s.Class != Forwarder && (s.Class != Spoof || s.Decided == ""):
-		add(AlertUnaligned, s.Group, true, "%d of %d pass, before %.0f%%", s.Aligned, s.Messages, rate(&earlier))
+		add(AlertUnaligned, s.Group, true, s.Aligned, s.Messages)
 	case s.Class == Spoof && w.enforced():
 		if s.Messages > recentDays*newPerDay && s.Messages > 5*earlier.Messages {
-			add(AlertSpoof, s.Group, false, "%d messages, %d refused or put aside", s.Messages, s.Quarantined+s.Rejected)
+			add(AlertSpoof, s.Group, false, s.Messages, s.Quarantined+s.Rejected)
 		}
 	case earlier.Messages == 0 && s.Class != Ours && s.Decided == "" && w.Whole.Messages > w.Recent.Messages &&
 		(s.Messages > recentDays*newPerDay || s.Messages >= failingMin && s.Messages*100 > newPercent*w.Recent.Messages):
-		add(AlertNewSource, s.Group, false, "%d messages, %d pass", s.Messages, s.Aligned)
+		add(AlertNewSource, s.Group, false, s.Messages, s.Aligned)
 	}
 }
 
@@ -169,7 +189,7 @@ func (w *Windows) silent(add adder) {
 		}
 	}
 	if len(days) >= silentDays && sent > int64(len(days))*silentPerDay {
-		add(AlertSilent, "", false, "none since %s, %d messages sent", last, sent)
+		add(AlertSilent, "", false, last, sent)
 	}
 }
 
@@ -180,7 +200,7 @@ func (w *Windows) policy(add adder) {
 	}
 	for _, p := range w.Recent.Policies {
 		if daysSince(w.Now, p.Last) <= 1 && daysSince(w.Now, p.First) >= 2 && !samePolicy(p.Policy, w.Record) {
-			add(AlertPolicy, p.Policy, false, "%d reports found %q", p.Reports, p.Policy)
+			add(AlertPolicy, p.Policy, false, p.Reports, p.Policy)
 			return
 		}
 	}

@@ -118,7 +118,7 @@ type ReportAlert struct {
 	Kind     string    `json:"kind"`
 	Subject  string    `json:"subject"`
 	Page     bool      `json:"page"` // a person is to know at once
-	Seen     string    `json:"seen"`
+	Seen     string    `json:"seen"` // arguments of the text of its kind, between bars: "300|360"
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`              // when it was seen last
 	Resolved time.Time `json:"resolved,omitzero"` // zero: it goes on
