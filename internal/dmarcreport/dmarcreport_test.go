@@ -310,3 +310,32 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHostile reads a megabyte of each shape that a parser may be slow with: the
+// octets in a second are of one order, so that none costs more than its size.
+func BenchmarkHostile(b *testing.B) {
+	const size = 1 << 20
+	fill := func(head, text, tail string) string {
+		return head + strings.Repeat(text, (size-len(head)-len(tail))/len(text)) + tail
+	}
+	for _, c := range []struct{ name, in string }{
+		{"report", fill("<feedback>", "<record><row><count>1</count></row></record>", "</feedback>")},
+		{"attributes", fill("<feedback>", "<a "+strings.Repeat("b='c' ", 10000)+"/>", "</feedback>")},
+		{"entities", fill("<feedback>", "<a>"+strings.Repeat("&lt;&b;", 8000)+"</a>", "</feedback>")},
+		{"comments", fill("<feedback>", "<!--"+strings.Repeat("- ", 30000)+"-->", "</feedback>")},
+		{"tags", fill("<feedback>", "<a/>", "</feedback>")},
+		{"depth", fill("<feedback>", strings.Repeat("<a>", 30)+strings.Repeat("</a>", 30), "</feedback>")},
+		{"notes", fill("<feedback>", "<record><row><source_ip>x</source_ip><count>y</count></row></record>", "</feedback>")},
+		{"dates", fill("<feedback>", "<date_range><begin>no time</begin></date_range>", "</feedback>")},
+		{"windows-1252", fill("<feedback>", "<a>\xe9\xe8\xff</a>", "</feedback>")},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(size)
+			for b.Loop() {
+				if _, err := Parse(strings.NewReader(c.in), Limits{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -18,7 +18,8 @@ import (
 const (
 	maxParts   = 10 // leaf parts
 	maxReports = 20
-	maxPart    = 25 << 20 // octets of a part, decoded
+	maxPart    = 25 << 20  // octets of a part, decoded
+	maxRead    = 100 << 20 // octets of all parts together, unpacked: half a minute of work at most
 )
 
 // found is what a message brought.
@@ -26,6 +27,7 @@ type found struct {
 	dmarc []*dmarcreport.Report
 	tls   []*tlsrpt.Report
 	arf   *arf.Report
+	left  int64 // octets that may still be read
 	why   error // of the parts that were none, the most telling error
 }
 
@@ -33,12 +35,15 @@ func (f *found) empty() bool { return len(f.dmarc) == 0 && len(f.tls) == 0 && f.
 
 // extract reads the reports in a message. An error is one of reading its bytes; what
 // is no report leaves a reason in found.
-func extract(r io.ReaderAt, size int64) (*found, error) {
+func extract(r io.ReaderAt, size int64) (*found, error) { return extractWithin(r, size, maxRead) }
+
+// extractWithin is extract with another bound of what is read.
+func extractWithin(r io.ReaderAt, size, most int64) (*found, error) {
 	tree, err := message.Parse(r, size, message.Budget{})
 	if err != nil {
 		return nil, err
 	}
-	f := &found{}
+	f := &found{left: most}
 	var failed error
 	n := 0
 	tree.Walk(func(p *message.Part) bool {
@@ -69,7 +74,11 @@ func (f *found) part(r io.ReaderAt, tree, p *message.Part) error {
 		f.complaint(r, tree, data)
 		return nil
 	}
-	err = unpack.Each(data, unpack.Limits{Packed: maxPart}, f.file)
+	if f.left <= 0 {
+		f.none(fmt.Errorf("%w: the parts before it were too much", unpack.ErrLimit))
+		return nil
+	}
+	err = unpack.Each(data, unpack.Limits{Packed: maxPart, Unpacked: f.left}, f.file)
 	if err != nil && err != errEnough {
 		f.none(err)
 	}
@@ -83,7 +92,7 @@ func (f *found) file(r io.Reader) error {
 	if len(f.dmarc)+len(f.tls) >= maxReports {
 		return errEnough
 	}
-	in := bufio.NewReader(r)
+	in := bufio.NewReader(&counter{r, f})
 	switch first(in) {
 	case '<', 0xff, 0xfe: // also UTF-16
 		rep, err := dmarcreport.Parse(in, dmarcreport.Limits{})
@@ -99,6 +108,18 @@ func (f *found) file(r io.Reader) error {
 		f.tls = append(f.tls, rep)
 	}
 	return nil
+}
+
+// counter takes what is read from what may be read.
+type counter struct {
+	r io.Reader
+	f *found
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.f.left -= int64(n)
+	return n, err
 }
 
 // first is the first octet that is no white space or part of a byte order mark of UTF-8.

@@ -15,6 +15,7 @@ import (
 
 	"posta/internal/blob"
 	"posta/internal/dmarcreport"
+	"posta/internal/unpack"
 )
 
 // dmarcXML is a report about a domain of some messages from 192.0.2.25.
@@ -142,6 +143,16 @@ func TestExtract(t *testing.T) {
 		if !strings.HasPrefix(got, c.want) || f.empty() != strings.HasPrefix(c.want, "0 0 false ") {
 			t.Errorf("%s: %s", c.what, got)
 		}
+	}
+}
+
+// All parts of a message share one budget: ten archives cost no more than one.
+func TestExtractBudget(t *testing.T) {
+	report := gz(dmarcXML("empresa.test", "r1", 5))
+	letter := letterOf(part("application/gzip", report), part("application/gzip", report), part("application/gzip", report))
+	f, err := extractWithin(strings.NewReader(letter), int64(len(letter)), int64(len(dmarcXML("empresa.test", "r1", 5)))*3/2)
+	if err != nil || len(f.dmarc) != 1 || !errors.Is(f.why, unpack.ErrLimit) || f.left > 0 {
+		t.Errorf("%d reports, %d octets left, %v, %v", len(f.dmarc), f.left, f.why, err)
 	}
 }
 
