@@ -313,7 +313,7 @@ var catalogue = [...]Check{
 	{DMARCSubdomains, 263, Medium, "RFC 9989 §4.7", "CH-DMARC-02 S52"},
 	{DMARCTesting, 262, Low, "RFC 9989 §4.7", "CH-DMARC-02"},
 	{DMARCRemoved, 261, Low, "RFC 9989 §4.7", "CH-DMARC-02"},
-	{DMARCObserved, 280, High, "RFC 9990", "CH-DMARC-05 S46"},
+	{DMARCObserved, 290, High, "RFC 9990", "CH-DMARC-05 S46"},
 	{BIMIRecord, 271, Info, "draft-brand-indicators-for-message-identification §4", "CH-BIMI-01"},
 	{BIMIPolicy, 272, Info, "draft-brand-indicators-for-message-identification §4", "CH-BIMI-01"},
 	{BIMILogo, 273, Info, "draft-svg-tiny-ps-abrotman §2", "CH-BIMI-01"},
