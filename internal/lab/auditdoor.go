@@ -92,7 +92,7 @@ func careful(host, domain string) (clear, secure map[string]string) {
 		"EHLO": offers + "STARTTLS\r\n", "HELO": "250 " + host + "\r\n", "HELP": "214 2.0.0 RFC 5321\r\n",
 		"VRFY": "252 2.1.5 send some mail\r\n", "EXPN": "502 5.5.1 not here\r\n", "STARTTLS": "220 2.0.0 go ahead\r\n",
 		"MAIL": "250 2.1.0 ok\r\n", "RCPT": "554 5.7.1 relay access denied\r\n",
-		"RCPT TO:<postmaster>": "250 2.1.5 ok\r\n", "RCPT TO:<postmaster@" + domain: "250 2.1.5 ok\r\n", "RCPT TO:<abuse@" + domain: "250 2.1.5 ok\r\n",
+		"RCPT TO:<postmaster>": "250 2.1.5 ok\r\n", "RCPT TO:<postmaster@" + domain: "250 2.1.5 ok\r\n", "RCPT TO:<abuse@" + domain: "250 2.1.5 ok\r\n", "RCPT TO:<hostmaster@" + domain: "250 2.1.5 ok\r\n",
 		"RCPT TO:<posta-probe-nobody": "550 5.1.1 nobody\r\n", "RSET": "250 2.0.0 ok\r\n", "NOOP": "250 2.0.0 ok\r\n", "QUIT": "221 2.0.0 bye\r\n",
 	}, map[string]string{"EHLO": offers + "REQUIRETLS\r\n", "STARTTLS": "503 5.5.1 already\r\n"}
 }
