@@ -131,7 +131,6 @@ func decode(f store.Fact) (c Count, ok bool) {
 
 // Facts is what is asked of the store.
 type Facts interface {
-	ChangeFacts(ctx context.Context, kind store.FactKind, keys []string, f func(store.Fact) store.Fact) error
 	ListFacts(ctx context.Context, kind store.FactKind, prefix, after string, limit int) ([]store.Fact, error)
 }
 

@@ -1,15 +1,12 @@
 package destination
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"posta/internal/finding"
-	"posta/internal/store"
 	"posta/internal/store/sqlstore"
 )
 
@@ -101,41 +98,4 @@ func TestBounded(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Refused != 2000 || len(all[0].Troubles) > 40 {
 		t.Fatalf("%d domains, %+v, %v", len(all), all, err)
 	}
-}
-
-// What was noted is written every few seconds, and at the end.
-func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		facts := memory{}
-		r := NewRecorder(facts, nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
-		r.Note(Attempt{At: t0, Domain: "a.example", Outcome: Delivered})
-		time.Sleep(flushEvery + time.Second)
-		synctest.Wait()
-		if len(facts) != 1 {
-			t.Errorf("%d written", len(facts))
-		}
-		r.Note(Attempt{At: t0, Domain: "b.example", Outcome: Delivered})
-		cancel()
-		if err := <-done; err != nil || len(facts) != 2 {
-			t.Errorf("%d written at the end, %v", len(facts), err)
-		}
-	})
-}
-
-type memory map[string]store.Fact
-
-func (m memory) ChangeFacts(_ context.Context, _ store.FactKind, keys []string, f func(store.Fact) store.Fact) error {
-	for _, k := range keys {
-		old := m[k]
-		old.Key = k
-		m[k] = f(old)
-	}
-	return nil
-}
-
-func (m memory) ListFacts(context.Context, store.FactKind, string, string, int) ([]store.Fact, error) {
-	return nil, nil
 }

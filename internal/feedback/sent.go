@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"posta/internal/counts"
 	"posta/internal/store"
 )
 
@@ -18,91 +18,41 @@ type Sent struct {
 	Count int64
 }
 
-const (
-	keepSent   = 100 * 24 * time.Hour
-	flushEvery = 5 * time.Second
-	maxPending = 4096 // keys that wait to be written; of more, the newest are not counted
-	lastWrite  = 5 * time.Second
-)
+const keepSent = 100 * 24 * time.Hour
 
 // SentLog counts what leaves, by day, domain and destination, so that reports can be held
-// against it. It gathers in memory and adds to the facts of the store every few seconds: the queue
-// waits for nothing of it, and a crash loses the last moment's counts. Safe for
-// concurrent use.
-type SentLog struct {
-	facts store.Facts
-	log   *slog.Logger
-
-	mu      sync.Mutex
-	pending map[string]int64
-}
+// against it (package counts). Safe for concurrent use.
+type SentLog struct{ counts *counts.Gatherer[int64] }
 
 // NewSentLog makes a SentLog; Run writes down what it notes.
-func NewSentLog(facts store.Facts, log *slog.Logger) *SentLog {
-	return &SentLog{facts: facts, log: log, pending: map[string]int64{}}
+func NewSentLog(facts counts.Facts, log *slog.Logger) *SentLog {
+	return &SentLog{counts.New(counts.Config[int64]{
+		Facts: facts, Kind: store.SentMail, What: "sent mail", Log: log,
+		Add: func(a, b int64) int64 { return a + b },
+		Keep: func(kept store.Fact, n int64) store.Fact {
+			old, _ := strconv.ParseInt(string(kept.Value), 10, 64)
+			_, rest, _ := strings.Cut(kept.Key, "|")
+			day, _, _ := strings.Cut(rest, "|")
+			at, _ := time.Parse(time.DateOnly, day)
+			return store.Fact{Key: kept.Key, Value: strconv.AppendInt(nil, old+n, 10), Until: at.Add(keepSent)}
+		},
+	})}
 }
 
 func sentKey(domain, day, to string) string { return domain + "|" + day + "|" + to }
 
 // Note counts a recipient who got mail. It does not block.
 func (l *SentLog) Note(at time.Time, domain, to string) {
-	key := sentKey(domain, at.UTC().Format(time.DateOnly), to)
-	if domain == "" || len(key) > store.MaxFactKey {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.pending[key]; ok || len(l.pending) < maxPending {
-		l.pending[key]++
+	if domain != "" {
+		l.counts.Note(sentKey(domain, at.UTC().Format(time.DateOnly), to), 1)
 	}
 }
 
 // Run writes down what was noted until ctx ends, and what is left then. It returns nil.
-func (l *SentLog) Run(ctx context.Context) error {
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			l.Flush(ctx)
-		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
-			defer cancel()
-			l.Flush(ctx)
-			return nil
-		}
-	}
-}
+func (l *SentLog) Run(ctx context.Context) error { return l.counts.Run(ctx) }
 
-// Flush writes down what was noted so far. What cannot be written is not counted.
-func (l *SentLog) Flush(ctx context.Context) {
-	l.mu.Lock()
-	pending := l.pending
-	l.pending = map[string]int64{}
-	l.mu.Unlock()
-	keys := make([]string, 0, 100)
-	write := func() {
-		err := l.facts.ChangeFacts(ctx, store.SentMail, keys, func(f store.Fact) store.Fact {
-			n, _ := strconv.ParseInt(string(f.Value), 10, 64)
-			_, rest, _ := strings.Cut(f.Key, "|")
-			day, _, _ := strings.Cut(rest, "|")
-			at, _ := time.Parse(time.DateOnly, day)
-			return store.Fact{Key: f.Key, Value: strconv.AppendInt(nil, n+pending[f.Key], 10), Until: at.Add(keepSent)}
-		})
-		if err != nil && l.log != nil {
-			l.log.WarnContext(ctx, "sent mail not counted", "kinds", len(keys), "err", err)
-		}
-		keys = keys[:0]
-	}
-	for k := range pending {
-		if keys = append(keys, k); len(keys) == cap(keys) {
-			write()
-		}
-	}
-	if len(keys) > 0 {
-		write()
-	}
-}
+// Flush writes down what was noted so far.
+func (l *SentLog) Flush(ctx context.Context) { l.counts.Flush(ctx) }
 
 // maxSent bounds how many rows one SentOf reads.
 const maxSent = 100_000

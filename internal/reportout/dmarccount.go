@@ -58,20 +58,24 @@ func (r *Reporter) Judged(j Judged) {
 	}
 	at := day(j.At) + "/" + string(d.RecordDomain)
 	if len(d.RecordText) <= 900 { // a longer one is nobody's
-		r.dmarc.note(at+"/p", dmarcRow{At: j.At.Unix(), Record: d.RecordText})
-		row := dmarcRow{At: j.At.Unix(), N: 1, Row: j.record()}
-		b, err := json.Marshal(row)
-		if err == nil && len(b) > store.MaxFactValue-20 { // what is left out is told apart by nobody
-			row.Row.DKIMAuth = row.Row.DKIMAuth[:min(1, len(row.Row.DKIMAuth))]
-			b, err = json.Marshal(row)
-		}
-		if err != nil || len(b) > store.MaxFactValue-20 {
-			return
-		}
-		id, err := json.Marshal(row.Row)
-		if err == nil {
-			r.dmarc.note(at+"/r/"+digest(string(id)), row)
-		}
+		r.dmarc.Note(at+"/p", dmarcRow{At: j.At.Unix(), Record: d.RecordText})
+		r.countRow(at, dmarcRow{At: j.At.Unix(), N: 1, Row: j.record()})
+	}
+}
+
+// around is the room that a row needs beside its messages' record.
+const around = 80
+
+// countRow counts a message under what it was like. Of a row that would not fit less is
+// told: what is left out is told apart by nobody.
+func (r *Reporter) countRow(at string, row dmarcRow) {
+	id, err := json.Marshal(row.Row)
+	if err == nil && len(id) > store.MaxFactValue-around {
+		row.Row.DKIMAuth = row.Row.DKIMAuth[:min(1, len(row.Row.DKIMAuth))]
+		id, err = json.Marshal(row.Row)
+	}
+	if err == nil && len(id) <= store.MaxFactValue-around {
+		r.dmarc.Note(at+"/r/"+digest(string(id)), row)
 	}
 }
 

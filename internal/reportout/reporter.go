@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"posta/internal/addr"
+	"posta/internal/counts"
 	"posta/internal/resolver"
 	"posta/internal/store"
 )
@@ -39,8 +40,8 @@ type Config struct {
 // any goroutine.
 type Reporter struct {
 	cfg      Config
-	tls      tally[policyRow]
-	dmarc    tally[dmarcRow]
+	tls      *counts.Gatherer[policyRow]
+	dmarc    *counts.Gatherer[dmarcRow]
 	refusals chan refusal
 }
 
@@ -52,27 +53,27 @@ func New(cfg Config) *Reporter {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	return &Reporter{
 		cfg: cfg, refusals: make(chan refusal, 256),
-		tls: tally[policyRow]{facts: cfg.Facts, kind: store.TLSResult, log: cfg.Log, pending: map[string]policyRow{}, add: func(a, b policyRow) policyRow {
+		tls: tally(&cfg, store.TLSResult, func(a, b policyRow) policyRow {
 			b.OK, b.Failed = a.OK+b.OK, a.Failed+b.Failed
 			return b
-		}},
-		dmarc: tally[dmarcRow]{facts: cfg.Facts, kind: store.DMARCResult, log: cfg.Log, pending: map[string]dmarcRow{}, add: func(a, b dmarcRow) dmarcRow {
+		}),
+		dmarc: tally(&cfg, store.DMARCResult, func(a, b dmarcRow) dmarcRow {
 			b.N += a.N
 			return b
-		}},
+		}),
 	}
 }
 
 // Flush writes down what was counted so far.
 func (r *Reporter) Flush(ctx context.Context) {
-	r.tls.flush(ctx)
-	r.dmarc.flush(ctx)
+	r.tls.Flush(ctx)
+	r.dmarc.Flush(ctx)
 }
 
 // Run writes counts down until ctx ends, which should be after the last session and
 // attempt, and what is left then. It returns nil.
 func (r *Reporter) Run(ctx context.Context) error {
-	tick := time.NewTicker(flushEvery)
+	tick := time.NewTicker(counts.Every)
 	defer tick.Stop()
 	for {
 		select {
@@ -81,7 +82,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 		case x := <-r.refusals:
 			r.pauseFor(ctx, x)
 		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), counts.LastWrite)
 			defer cancel()
 			r.Flush(ctx)
 			r.drain(ctx)
@@ -104,7 +105,7 @@ func (r *Reporter) drain(ctx context.Context) {
 
 // pauseFor writes a refusal down, though ctx may be over by the time it was taken.
 func (r *Reporter) pauseFor(ctx context.Context, x refusal) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), counts.LastWrite)
 	defer cancel()
 	if err := r.refused(ctx, x); err != nil && ctx.Err() == nil {
 		r.cfg.Log.WarnContext(ctx, "a refused report", "err", err)

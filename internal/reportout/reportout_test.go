@@ -414,12 +414,6 @@ func TestBounds(t *testing.T) {
 	if got := b.told(); got != "rua@example.org" {
 		t.Errorf("told %q", got)
 	}
-	for i := range 3 * maxPending {
-		b.Session(Session{At: b.now, Domain: fmt.Sprintf("d%d.example", i)})
-	}
-	if n := len(b.Reporter.tls.pending); n > maxPending {
-		t.Errorf("%d rows wait", n)
-	}
 }
 
 // The daily moment is after midnight, differs between hosts, and is always ahead.

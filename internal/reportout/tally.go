@@ -5,21 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
+	"posta/internal/counts"
 	"posta/internal/store"
 )
 
-const (
-	flushEvery = 5 * time.Second
-	maxPending = 8192 // rows that wait to be written; of more, new ones are not counted
-	lastWrite  = 5 * time.Second
-	batch      = 100                // rows of one change (store.Facts)
-	keep       = 4 * 24 * time.Hour // from the day's end: a report may be late
-)
+const keep = 4 * 24 * time.Hour // from the day's end: a report may be late
 
 // Facts is where counts are kept.
 type Facts interface {
@@ -36,69 +29,18 @@ type row interface {
 	until() time.Time
 }
 
-// tally gathers rows and writes them down. It is safe for concurrent use.
-type tally[R row] struct {
-	facts Facts
-	kind  store.FactKind
-	log   *slog.Logger
-	add   func(a, b R) R
-
-	mu      sync.Mutex
-	pending map[string]R
-	lost    int64
-}
-
-// note adds a row; it does not block.
-func (t *tally[R]) note(key string, r R) {
-	if len(key) > store.MaxFactKey {
-		return // no domain is so long
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	old, ok := t.pending[key]
-	switch {
-	case ok:
-		r = t.add(old, r)
-	case len(t.pending) >= maxPending:
-		t.lost++
-		return
-	}
-	t.pending[key] = r
-}
-
-// flush writes down what was noted so far. What cannot be written is not counted.
-func (t *tally[R]) flush(ctx context.Context) {
-	t.mu.Lock()
-	pending, lost := t.pending, t.lost
-	t.pending, t.lost = map[string]R{}, 0
-	t.mu.Unlock()
-	keys := make([]string, 0, batch)
-	write := func() {
-		err := t.facts.ChangeFacts(ctx, t.kind, keys, func(f store.Fact) store.Fact {
-			r := pending[f.Key]
-			value, err := json.Marshal(r.plus(f.Value))
-			if err != nil || len(value) > store.MaxFactValue {
-				return f // as it was; rows are cut before they are noted
+// tally gathers rows of one kind.
+func tally[R row](cfg *Config, kind store.FactKind, add func(a, b R) R) *counts.Gatherer[R] {
+	return counts.New(counts.Config[R]{
+		Facts: cfg.Facts, Kind: kind, What: "reports to others", Add: add, Log: cfg.Log,
+		Keep: func(kept store.Fact, r R) store.Fact {
+			value, err := json.Marshal(r.plus(kept.Value))
+			if err != nil {
+				return kept
 			}
-			return store.Fact{Key: f.Key, Value: value, Until: r.until()}
-		})
-		if err != nil {
-			lost += int64(len(keys))
-			t.log.WarnContext(ctx, "counts for reports", "err", err)
-		}
-		keys = keys[:0]
-	}
-	for key := range pending {
-		if keys = append(keys, key); len(keys) == batch {
-			write()
-		}
-	}
-	if len(keys) > 0 {
-		write()
-	}
-	if lost > 0 {
-		t.log.WarnContext(ctx, "not counted for reports", "rows", lost)
-	}
+			return store.Fact{Key: kept.Key, Value: value, Until: r.until()}
+		},
+	})
 }
 
 // day is a UTC day as keys begin with it: "20260302". A report is of one day.

@@ -70,7 +70,7 @@ func (r *Reporter) Session(s Session) {
 	} else {
 		p.Failed = 1
 	}
-	r.tls.note(at+"/p/"+under, p)
+	r.tls.Note(at+"/p/"+under, p)
 	if s.Result == "" {
 		return
 	}
@@ -81,7 +81,7 @@ func (r *Reporter) Session(s Session) {
 	if s.Local.IsValid() {
 		f.Local = s.Local.Unmap().String()
 	}
-	r.tls.note(at+"/f/"+digest(under, f.Result, f.Host, f.Remote, f.Local), f)
+	r.tls.Note(at+"/f/"+digest(under, f.Result, f.Host, f.Remote, f.Local), f)
 }
 
 // tlsReport makes the report of one domain's day out of its rows, which come by key: all
