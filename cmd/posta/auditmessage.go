@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -110,21 +109,7 @@ func openDoor(ctx context.Context, folder string, servers []netip.AddrPort) (giv
 	if err != nil {
 		return nil, nil, err
 	}
-	do := func(name string, args, out any) error {
-		raw, err := json.Marshal(args)
-		if err != nil {
-			return err
-		}
-		result, err := command.Do(ctx, house, command.Principal{Name: "audit", Role: store.Owner}, name, raw)
-		if err != nil || out == nil {
-			return err
-		}
-		b, err := json.Marshal(result)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(b, out)
-	}
+	do := givenTo(ctx, house, command.Principal{Name: "audit", Role: store.Owner})
 	for _, step := range []struct {
 		name string
 		args any

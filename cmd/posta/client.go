@@ -82,6 +82,11 @@ func (c *cli) openIdle(ctx context.Context, cfg *config.Config) (give, func(), e
 	if err != nil {
 		return nil, none, err
 	}
+	return givenTo(ctx, house, who), closeHouse, nil
+}
+
+// givenTo gives commands to a house that is open in this process.
+func givenTo(ctx context.Context, house *command.House, who command.Principal) give {
 	return func(name string, args, out any) error {
 		raw, err := json.Marshal(args)
 		if err != nil {
@@ -96,5 +101,5 @@ func (c *cli) openIdle(ctx context.Context, cfg *config.Config) (give, func(), e
 			return err
 		}
 		return json.Unmarshal(b, out)
-	}, closeHouse, nil
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/user"
@@ -153,7 +152,7 @@ func (c *cli) populate(cmd *cobra.Command, cfg *config.Config, a addr.Address, i
 	return &started{Address: made.Address, Password: made.Password, Records: zone.Wanted(zone.Facts{
 		Domain: domain, Host: cfg.Hostname, IPs: ips, Keys: zoneKeys(keys),
 		Reports: directory.DMARCReports + "@" + domain, TLSReports: directory.TLSReports + "@" + domain,
-		Services: zone.Services(port(cfg.Listen.Submission), port(cfg.Listen.Submissions), port(cfg.Listen.IMAP), port(cfg.Listen.IMAPS), port(cfg.Listen.POP3), port(cfg.Listen.POP3S)),
+		Services: zone.Services(config.Port(cfg.Listen.Submission), config.Port(cfg.Listen.Submissions), config.Port(cfg.Listen.IMAP), config.Port(cfg.Listen.IMAPS), config.Port(cfg.Listen.POP3), config.Port(cfg.Listen.POP3S)),
 	})}, nil
 }
 
@@ -163,19 +162,6 @@ func zoneKeys(keys []command.Key) []zone.Key {
 		out[i] = zone.Key{Selector: k.Selector, Record: k.Record}
 	}
 	return out
-}
-
-// port is the number at the end of a listener's address, 0 if it is closed.
-func port(address string) uint16 {
-	_, p, err := net.SplitHostPort(address)
-	if err != nil {
-		return 0
-	}
-	n, err := net.LookupPort("tcp", p)
-	if err != nil {
-		return 0
-	}
-	return uint16(n)
 }
 
 // publicIPs are the addresses given, or those of this machine that the world can
@@ -192,20 +178,7 @@ func publicIPs(given []string) ([]netip.Addr, error) {
 	if len(out) > 0 {
 		return out, nil
 	}
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, nil // unknown is shown as such
-	}
-	for _, a := range all {
-		n, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Unmap().IsGlobalUnicast() && !ip.Unmap().IsPrivate() {
-			out = append(out, ip.Unmap())
-		}
-	}
-	return out, nil
+	return app.PublicIPs(new(config.Config)), nil
 }
 
 func (c *cli) printStarted(s *started, cfg *config.Config) {

@@ -60,7 +60,7 @@ func (r *records) Facts(ctx context.Context, v *store.DirectoryView, d *store.Do
 	l := r.cfg.Listen
 	f := zone.Facts{
 		Domain: d.Name, Host: strings.ToLower(r.cfg.Hostname), IPs: PublicIPs(r.cfg),
-		Services: zone.Services(port(l.Submission), port(l.Submissions), port(l.IMAP), port(l.IMAPS), port(l.POP3), port(l.POP3S)),
+		Services: zone.Services(config.Port(l.Submission), config.Port(l.Submissions), config.Port(l.IMAP), config.Port(l.IMAPS), config.Port(l.POP3), config.Port(l.POP3S)),
 		Reports:  directory.DMARCReports + "@" + d.Name, TLSReports: directory.TLSReports + "@" + d.Name,
 		Delegate: r.cfg.DNS.Delegate,
 	}
@@ -145,7 +145,7 @@ func (r *records) programDoors() []autoconf.Door {
 	}
 	var out []autoconf.Door
 	for _, l := range r.cfg.Listen.All() {
-		if d, ok := web.Door(l.Name, fmt.Sprintf(":%d", port(l.Address))); ok {
+		if d, ok := web.Door(l.Name, fmt.Sprintf(":%d", config.Port(l.Address))); ok {
 			out = append(out, d)
 		}
 	}
@@ -209,19 +209,6 @@ func (r *records) Read(ctx context.Context, qs []zone.Question) (map[zone.Questi
 // Write implements command.DNS.
 func (r *records) Write(ctx context.Context, steps []zone.Step) error {
 	return r.providers.Write(ctx, steps)
-}
-
-// port is the number at the end of a listener's address, 0 if it is closed.
-func port(address string) uint16 {
-	_, p, err := net.SplitHostPort(address)
-	if err != nil {
-		return 0
-	}
-	n, err := net.LookupPort("tcp", p)
-	if err != nil {
-		return 0
-	}
-	return uint16(n)
 }
 
 // PublicIPs are our addresses as others see them: those of the configuration, or

@@ -50,7 +50,7 @@ func listedIn(subject string, results []dnsbl.Result) (out []finding.Finding) {
 		case r.Good:
 			good = append(good, r.Name)
 		default:
-			out = append(out, finding.Of(check, finding.Fail, subject, listing(&r)...))
+			out = append(out, finding.Of(check, finding.Fail, subject, r.Facts()...))
 		}
 	}
 	if len(out) > 0 {
@@ -70,22 +70,4 @@ func listedIn(subject string, results []dnsbl.Result) (out []finding.Finding) {
 		outcome = finding.Unverified
 	}
 	return []finding.Finding{finding.Of(check, outcome, subject, facts...)}
-}
-
-// listing is the evidence of one.
-func listing(r *dnsbl.Result) []string {
-	facts := []string{"list", r.Name}
-	for _, c := range r.Codes {
-		facts = append(facts, "answer", c.String())
-	}
-	for _, m := range r.Meanings {
-		facts = append(facts, "meaning", m)
-	}
-	for _, t := range r.Texts {
-		facts = append(facts, "the list says", t)
-	}
-	if r.Delist != "" {
-		facts = append(facts, "contest at", r.Delist)
-	}
-	return facts
 }

@@ -2,14 +2,12 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"strings"
 	"sync"
 
 	"posta/internal/dnsbl"
 	"posta/internal/finding"
-	"posta/internal/resolver"
 )
 
 // ask puts a subject to the lists that are configured for it; nothing is begun
@@ -65,54 +63,20 @@ func addListed(set *finding.Set, tx *transaction, results []dnsbl.Result) {
 		case r.Status == dnsbl.NotListed:
 			set.Add(finding.Finding{Check: id, Outcome: finding.Pass})
 		case r.Status == dnsbl.Unverified:
-			set.Add(finding.Of(id, finding.Unverified, r.Subject, listFacts(r)...))
+			set.Add(finding.Of(id, finding.Unverified, r.Subject, r.Facts()...))
 		case r.Good:
 			tx.regard.Allowed = append(tx.regard.Allowed, *r)
 			tx.noteList("allowlist", r)
 		case r.List != nil && r.List.State == dnsbl.ShowOnly:
 			tx.noteList("list without consequence", r)
 		default:
-			set.Add(finding.Of(id, finding.Fail, r.Subject, listFacts(r)...))
+			set.Add(finding.Of(id, finding.Fail, r.Subject, r.Facts()...))
 		}
 	}
 }
 
 func (tx *transaction) noteList(what string, r *dnsbl.Result) {
 	tx.noteFact(what, r.Subject+" at "+r.Name+": "+strings.Join(r.Meanings, "; "))
-}
-
-// listFacts is the evidence of what one list said. Neither the zone nor a name that
-// was asked is shown as it is: both may hold the key of an account.
-func listFacts(r *dnsbl.Result) []string {
-	facts := []string{"list", r.Name}
-	for _, c := range r.Codes {
-		facts = append(facts, "answer", c.String())
-	}
-	for _, m := range r.Meanings {
-		facts = append(facts, "meaning", m)
-	}
-	for _, t := range r.Texts {
-		facts = append(facts, "the list says", t)
-	}
-	if r.Delist != "" {
-		facts = append(facts, "look it up and contest it at", r.Delist)
-	}
-	if r.Cause != dnsbl.NoCause {
-		facts = append(facts, "cause", listCause(r))
-	}
-	return facts
-}
-
-// listCause is why nothing can be said, in words.
-func listCause(r *dnsbl.Result) string {
-	cause := r.Cause.String()
-	if e, ok := errors.AsType[*resolver.Error](r.Err); ok {
-		cause += ": " + e.Kind.String()
-	}
-	if r.Suggestion != "" {
-		cause += "; did you mean " + r.Suggestion + "?"
-	}
-	return cause
 }
 
 // ListFindings are findings about ourselves: the configured lists that the last test
@@ -125,7 +89,7 @@ func (in *Intake) ListFindings() []finding.Finding {
 		if r.Cause == dnsbl.DNSFailure {
 			o = finding.Unverified
 		}
-		facts := []string{"seen", listCause(&r)}
+		facts := []string{"seen", r.Why()}
 		if r.List != nil && r.List.Terms != "" {
 			facts = append(facts, "terms", r.List.Terms)
 		}
