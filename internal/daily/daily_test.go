@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // Madrid is known on every machine
 
 	"posta/internal/command"
 	"posta/internal/directory"
@@ -147,7 +148,7 @@ func read(t *testing.T, message []byte) (head, text string) {
 func TestNextMorning(t *testing.T) {
 	madrid, err := time.LoadLocation("Europe/Madrid")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for _, c := range [][2]string{
 		{"2026-03-28T05:59:59+01:00", "2026-03-28T06:00:00+01:00"}, {"2026-03-28T06:00:00+01:00", "2026-03-29T06:00:00+02:00"}, {"2026-10-24T23:00:00+02:00", "2026-10-25T06:00:00+01:00"},

@@ -1,9 +1,9 @@
+//go:build corpus
+
 package learn
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 
@@ -114,32 +114,17 @@ func search(all []known) (best tuning, least float64) {
 	return best, least
 }
 
-// POSTA_SPAM_CORPUS=dir go test -run TestNested -v ./internal/spam/learn
+// POSTA_SPAM_CORPUS=dir go test -tags corpus -run TestNested -v ./internal/spam/learn
 //
 // measures as TestEvaluate does, but nothing that is judged has had a part in the
 // numbers that judge it: for each half they are chosen anew, by fifths of the other
 // half alone, and the threshold with them. So it tells what a house may expect whose
 // mail is like that, and what the shipped numbers flatter by.
 func TestNested(t *testing.T) {
-	dir := os.Getenv("POSTA_SPAM_CORPUS")
-	if dir == "" {
-		t.Skip("POSTA_SPAM_CORPUS names no corpus")
-	}
-	all := readCorpus(t, dir)
-	var total score
-	for seed := range uint64(4) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		a, b := all[:len(all)/2], all[len(all)/2:]
-		for range 2 {
-			best, least := search(crossed(t, a))
-			ham, spam := best.evidence(meet(t, a, b))
-			s := score{spam: len(spam), caught: from(spam, least), ham: len(ham), junked: from(ham, least), hamFound: len(ham) - from(ham, -least)}
-			fmt.Printf("%+v from %.2f of the threshold: %v\n", best, least, s)
-			total.spam, total.caught = total.spam+s.spam, total.caught+s.caught
-			total.ham, total.junked, total.hamFound = total.ham+s.ham, total.junked+s.junked, total.hamFound+s.hamFound
-			a, b = b, a
-		}
-	}
-	fmt.Println("all:", total)
+	halved(t, func(a, b []sampleOf) score {
+		best, least := search(crossed(t, a))
+		ham, spam := best.evidence(meet(t, a, b))
+		fmt.Printf("%+v from %.2f of the threshold\n", best, least)
+		return score{spam: len(spam), caught: from(spam, least), ham: len(ham), junked: from(ham, least), hamFound: len(ham) - from(ham, -least)}
+	})
 }
