@@ -376,7 +376,8 @@ func (in *Intake) waitAccepted(ctx context.Context, id mail.ID) bool {
 func (in *Intake) acceptRecord(a *store.Accept) []byte {
 	view := in.dir.View()
 	r := store.AcceptRecord{Accept: a.ID, At: in.cfg.Now().UTC()}
-	for _, d := range a.Deliveries {
+	deliveries, leaving := withReported(a)
+	for _, d := range deliveries {
 		p := store.AcceptPlace{Role: d.Target.Role.String(), Mailbox: d.Target.Name, Keywords: d.Keywords, Flags: uint8(d.Flags)}
 		if at := d.InternalDate.UTC(); at.Sub(r.At).Abs() >= time.Second {
 			p.Internal = at
@@ -387,7 +388,7 @@ func (in *Intake) acceptRecord(a *store.Accept) []byte {
 		r.Deliveries = append(r.Deliveries, p)
 		r.Prefix, r.Skip = d.Prefix, d.Skip
 	}
-	recordQueued(&r, a.Enqueues, view)
+	recordQueued(&r, leaving, view)
 	recordHolds(&r, a.Holds, view)
 	return r.Encode()
 }

@@ -1,7 +1,8 @@
 package intake
 
 import (
-	"posta/internal/blob"
+	"slices"
+
 	"posta/internal/directory"
 	"posta/internal/feedback"
 	"posta/internal/finding"
@@ -61,9 +62,25 @@ func (k *sink) lookLater(a *store.Accept, f *facts, filed *mail.Envelope, p *pre
 		Deliveries: els.Deliveries, Enqueues: els.Enqueues,
 	}
 	j, err := r.Job()
-	if r.Blob == (blob.ID{}) || err != nil {
+	if err != nil {
 		return err
 	}
 	a.Jobs = append(a.Jobs, j)
 	return nil
+}
+
+// withReported is where an accept's message goes, and where it goes if it is no report: its
+// bytes say both, so that mail of which the database is lost before anybody has looked at it
+// comes back to somebody.
+func withReported(a *store.Accept) (deliveries []store.Delivery, leaving []store.Enqueue) {
+	deliveries, leaving = a.Deliveries, a.Enqueues
+	for i := range a.Jobs {
+		if a.Jobs[i].Kind != store.ReportJobKind {
+			continue
+		}
+		if r, err := store.DecodeReportJob(&a.Jobs[i]); err == nil { // we made it
+			deliveries, leaving = slices.Concat(deliveries, r.Deliveries), slices.Concat(leaving, r.Enqueues)
+		}
+	}
+	return deliveries, leaving
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"posta/internal/blob"
+	"posta/internal/mail"
 	"posta/internal/report"
 	"posta/internal/store"
 )
@@ -116,5 +118,25 @@ func (h *house) reportsKept() {
 	list, err = h.store.ListReports(h.t.Context(), store.ReportFilter{Kind: store.TLSReport})
 	if err != nil || len(list) != 1 || list[0].Messages != 6 || list[0].Failed != 1 || !list[0].Begin.Equal(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)) {
 		h.t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// Beside the bytes of what may be a report stands who gets it if it is none: when the
+// database is lost before anybody has looked, it comes back to him.
+func TestReportComesBack(t *testing.T) {
+	h := newHouse(t)
+	ana := h.dir.View().ByLogin("ana@empresa.test")
+	job, err := (&store.ReportJob{
+		Accept: mail.NewID(time.Now()), Blob: blob.NewID(time.Now()), Size: 1,
+		Deliveries: []store.Delivery{{Account: ana.ID, Prefix: []byte("Received: x\r\n")}},
+		Enqueues:   []store.Enqueue{{ReversePath: "a@good.example", Recipients: []store.QueueTo{{Address: "x@other.example", Domain: "other.example"}}}},
+	}).Job()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.DecodeAcceptRecord(h.acceptRecord(&store.Accept{Jobs: []store.Job{{Kind: "other"}, job}}))
+	if err != nil || len(r.Deliveries) != 1 || r.Deliveries[0].Login != "ana@empresa.test" || string(r.Prefix) != "Received: x\r\n" ||
+		len(r.Queued) != 1 || r.Queued[0].Address != "x@other.example" {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
