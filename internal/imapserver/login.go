@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"posta/internal/admit"
 	"posta/internal/imap"
 )
 
@@ -26,14 +27,6 @@ func (c *conn) login(ctx context.Context, d *imap.Decoder) error {
 	return c.enter(ctx, user, password)
 }
 
-// expired says what to do about a password that is right and too old.
-func (s *Server) expired() string {
-	if s.PasswordPage != "" {
-		return "the password is too old; change it at " + s.PasswordPage + " [auth.expired]"
-	}
-	return "the password is too old; ask your administrator for a new one (posta account password) [auth.expired]"
-}
-
 // enter verifies a login and opens the account. The authenticator delays a
 // refusal itself.
 func (c *conn) enter(ctx context.Context, user, password string) error {
@@ -50,7 +43,7 @@ func (c *conn) enter(ctx context.Context, user, password string) error {
 		if c.badLogins++; c.badLogins >= c.limits.FailedLogins {
 			c.farewell = "too many failed logins"
 		}
-		return imap.No("EXPIRED", c.srv.expired())
+		return imap.No("EXPIRED", "the password is too old; "+admit.Renew(c.srv.PasswordPage)+" [auth.expired]")
 	case err != nil:
 		return err
 	}

@@ -127,11 +127,7 @@ func (s *session) Authenticate(ctx context.Context, c *mail.Client, a sasl.Crede
 // the administrator; 432 (RFC 4954 §6) would have the program change the mechanism.
 func (s *session) expired(login string) *smtp.Reply {
 	f := finding.Of(finding.AuthExpired, finding.Fail, login)
-	text := "The password is too old: ask your administrator for a new one"
-	if page := s.in.cfg.PasswordPage; page != "" {
-		text = "The password is too old: change it at " + page
-	}
-	return s.keepRefusalOf(login, trace.AtConnect, f, smtp.New(525, "5.7.13", text))
+	return s.keepRefusalOf(login, trace.AtConnect, f, smtp.New(525, "5.7.13", "The password is too old: "+admit.Renew(s.in.cfg.PasswordPage)))
 }
 
 // Mail begins a transaction.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"posta/internal/admit"
 	"posta/internal/lineio"
 	"posta/internal/sasl"
 )
@@ -130,14 +131,6 @@ func (c *conn) auth(ctx context.Context, args []string) error {
 	}
 }
 
-// expired says what to do about a password that is right and too old.
-func (s *Server) expired() string {
-	if s.PasswordPage != "" {
-		return "the password is too old; change it at " + s.PasswordPage + " [auth.expired]"
-	}
-	return "the password is too old; ask your administrator for a new one (posta account password) [auth.expired]"
-}
-
 // enter verifies a login and opens INBOX as it is now. The authenticator delays a
 // refusal itself.
 func (c *conn) enter(ctx context.Context, user, password string) error {
@@ -150,7 +143,7 @@ func (c *conn) enter(ctx context.Context, user, password string) error {
 		return refuse("AUTH", "address or password is wrong")
 	case errors.Is(err, ErrExpired): // RFC 3206 §4: AUTH is a problem with the user's credentials
 		c.badLogins++
-		return refuse("AUTH", "%s", c.srv.expired())
+		return refuse("AUTH", "%s", "the password is too old; "+admit.Renew(c.srv.PasswordPage)+" [auth.expired]")
 	case err != nil:
 		return err
 	}
