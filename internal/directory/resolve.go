@@ -31,6 +31,10 @@ type Target struct {
 	Detail  string            // +detail of the address that led here, "" if none
 	Remote  addr.Address      // else: to be sent on to this address
 	Via     []string          // aliases passed through, for the trace
+
+	Transport string        // for Remote, or alone: how it is delivered (mail.Effect.Transport)
+	List      addr.Address  // else: to be given to this list of ours
+	From      *addr.Address // owner-alias that led here: the reverse-path from there on; nil: as it was
 }
 
 // Resolve follows an address to its ends: accounts of ours and remote addresses,

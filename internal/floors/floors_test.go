@@ -21,7 +21,7 @@ var floors = []struct {
 	packages []string
 }{
 	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
-	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable"}},
+	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "sieve"}},
 	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
 	{"state", []string{"blob", "store", "counts", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "bindtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest"}},
@@ -40,6 +40,7 @@ var exceptions = map[string]string{
 	"message/charset ← addr":     "display names in address lists are decoded; charset knows nothing else of messages",
 	"addr ← message":             "formats that contain each other: a header field holds addresses",
 	"message/charset ← message":  "its own part, apart so that addr can use it",
+	"message ← sieve":            "a script judges a message",
 	"message ← arf":              "a feedback report holds header fields",
 	"message ← dsn":              "a DSN is a message",
 	"addr ← dsn":                 "a DSN holds addresses",

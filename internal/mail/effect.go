@@ -11,6 +11,8 @@ const (
 	Enqueue                   // send on to a remote address
 	Drop                      // accepted and dropped (DISCARD)
 	Hold                      // kept in the quarantine for the recipient
+	Later                     // filed for the recipient To by a job, after the commit
+	Expand                    // given to the list of the address To, by a job after the commit
 )
 
 // Effect is one consequence of accepting a message for a recipient. Filing makes
@@ -30,6 +32,12 @@ type Effect struct {
 	Original string // ORCPT
 	Notify   Notify
 	Relayed  bool // by an alias of ours, not by the sender's own wish
+	// From is the reverse-path with which it leaves, in place of the envelope's: that of
+	// an alias's owner, or a rewritten one (SRS). nil is the envelope's.
+	From *addr.Address
+	// Transport is how it leaves, in the form that route reads ("pipe:NAME",
+	// "lmtp:HOST:PORT", "smtp:[HOST]:PORT"); "" is what the domain's route says.
+	Transport string
 
 	Via []string // the aliases that led here, for the trace
 }

@@ -40,6 +40,9 @@ type QueueTo struct {
 	Notify   mail.Notify
 	Kind     QueueKind
 	Due      time.Time // zero: at once
+	// Transport is how it is delivered, in the form that route reads; "" is by the route
+	// of Domain.
+	Transport string
 }
 
 // QueueKind says what finishing a recipient means.

@@ -1,0 +1,134 @@
+// Package sieve is the filter language of RFC 5228 with its extensions: scripts are
+// compiled once, and run as a pure function of a message, its envelope and a snapshot
+// of what the script may ask for, to actions. It opens nothing, sends nothing and
+// knows no clock: what an action does is the caller's (DESIGN §2.4).
+package sieve
+
+import (
+	"io"
+	"time"
+
+	"posta/internal/message"
+)
+
+// Body is the stored octets of a message.
+type Body interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// Message is what a script judges: Header, then the octets of Body from Skip on. Tree
+// describes exactly that (offsets count from the first octet of Header).
+type Message struct {
+	Header []byte // CRLF lines that stand above what is stored, and in place of its first Skip octets
+	Skip   int64
+	Body   Body
+	Tree   *message.Part
+}
+
+// Env is what a script may ask for. The zero value of each field says that it is not
+// known; a test of it is false then.
+type Env struct {
+	From   string            // reverse-path, "" is the null one
+	To     string            // forward-path as it was given, with +detail
+	Auth   string            // who submitted it, "" if nobody logged in
+	Owner  string            // address of the script's owner
+	Own    []string          // all addresses of the owner (vacation: RFC 5230 §4.5)
+	Now    time.Time         // in the owner's zone
+	Items  map[string]string // of "environment", RFC 5183: name, location, phase, remote-host, remote-ip, imap.*
+	Spam   Score             // RFC 5235
+	Virus  int               // 0 not tested, 1 clean … 5 certain, RFC 5235 §4
+	Before []string          // flags and keywords that the message has (imapsieve)
+
+	Mailboxes Mailboxes
+	Seen      func(id string) bool                                              // of "duplicate", RFC 7352: was id noted for this owner within its time
+	Listed    func(list, value string) (bool, error)                            // extlists, RFC 6134
+	Include   func(location, name string) (*Script, error)                      // RFC 6609; nil result: no such script
+	Filter    func(program string, args []string, m *Message) (*Message, error) // vnd.posta.filter; see effects
+}
+
+// Score is what the content filter said of a message.
+type Score struct {
+	Known   bool
+	Percent int // 0 surely wanted … 100 surely not
+}
+
+// Mailboxes answers about the owner's mailboxes. Names are as in IMAP, parted by "/".
+type Mailboxes interface {
+	Exists(name string) bool
+	ByID(id string) (name string, ok bool)               // RFC 9042
+	SpecialUse(use string) (name string, ok bool)        // RFC 8579: "\\Junk"
+	Metadata(name, entry string) (value string, ok bool) // RFC 5490; name "" is the server's
+}
+
+// Kind of an Action.
+type Kind uint8
+
+// The kinds of action.
+const (
+	Keep     Kind = iota // into the inbox
+	FileInto             // into Mailbox
+	Redirect             // to Address
+	Discard
+	Reject // refuse with Text: at SMTP if it still can be (RFC 5429)
+	EReject
+	Vacation
+	Notify
+)
+
+// Action is one thing that a script wants done. Which fields a kind uses stands with it.
+type Action struct {
+	Kind                           Kind
+	Flags                          []string // Keep, FileInto: flags and keywords, RFC 5232
+	Mailbox, MailboxID, SpecialUse string   // FileInto
+	Create                         bool     // FileInto: make it if it is missing
+	Address                        string   // Redirect
+	List                           string   // Redirect, extlists: the list in place of Address
+	Copy                           bool     // Redirect, FileInto: the implicit keep stayed
+	Text                           string   // Reject, EReject: what the sender is told
+	Reply                          *Reply   // Vacation
+	Notice                         *Notice  // Notify
+	Edited                         *Message // of Keep, FileInto, Redirect: the message as edited when the action was taken; nil: as it came
+}
+
+// Reply is what vacation (RFC 5230, 6131) wants answered. The caller applies RFC 3834
+// and remembers whom it answered by Handle.
+type Reply struct {
+	Handle        string // what makes two replies the same
+	Seconds       int64  // not again to the same sender within; 0: each time (RFC 6131)
+	Subject, From string
+	Own           []string // :addresses
+	MIME          bool     // Text is a whole MIME entity
+	Text          string
+	Fcc           *Action // FileInto for a copy, RFC 8580; nil: none
+}
+
+// Notice is what notify (RFC 5435) wants told.
+type Notice struct {
+	Method, From, Importance, Message string
+	Options                           []string
+	Fcc                               *Action
+}
+
+// Result of a run.
+type Result struct {
+	Actions []Action
+	Note    []Note   // ids of "duplicate" to be remembered, once the actions are done
+	Steps   int      // of the budget that were used
+	Err     error    // *RunError: the actions then are those taken before, and the implicit keep
+	Trace   []string // what was tested and done, a line each; only if it was asked for
+}
+
+// Note is an id to be remembered for a time.
+type Note struct {
+	ID      string
+	Seconds int64
+}
+
+// Script is a compiled script; it does not change and may be run by many at once.
+type Script struct {
+	source string
+}
+
+// Source is the text that was compiled.
+func (s *Script) Source() string { return s.source }
