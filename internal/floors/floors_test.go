@@ -41,6 +41,8 @@ var exceptions = map[string]string{
 	"addr ← message":             "formats that contain each other: a header field holds addresses",
 	"message/charset ← message":  "its own part, apart so that addr can use it",
 	"message ← sieve":            "a script judges a message",
+	"message/charset ← sieve":    "header fields are compared decoded",
+	"addr ← sieve":               "addresses are compared by their parts",
 	"message ← arf":              "a feedback report holds header fields",
 	"message ← dsn":              "a DSN is a message",
 	"addr ← dsn":                 "a DSN holds addresses",

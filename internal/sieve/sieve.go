@@ -5,7 +5,9 @@
 package sieve
 
 import (
+	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"posta/internal/message"
@@ -42,9 +44,12 @@ type Env struct {
 
 	Mailboxes Mailboxes
 	Seen      func(id string) bool                                              // of "duplicate", RFC 7352: was id noted for this owner within its time
-	Listed    func(list, value string) (bool, error)                            // extlists, RFC 6134
+	Lists     func(list string) bool                                            // extlists, RFC 6134 §2.7: is there such a list
+	Listed    func(list, value string) (bool, error)                            // extlists: is value on the list
 	Include   func(location, name string) (*Script, error)                      // RFC 6609; nil result: no such script
-	Filter    func(program string, args []string, m *Message) (*Message, error) // vnd.posta.filter; see effects
+	Filter    func(program string, args []string, m *Message) (*Message, error) // vnd.posta.filter: the message that stands in m's place; an error means later, see ErrTryLater
+
+	Trace bool // fill Result.Trace
 }
 
 // Score is what the content filter said of a message.
@@ -115,7 +120,7 @@ type Result struct {
 	Actions []Action
 	Note    []Note   // ids of "duplicate" to be remembered, once the actions are done
 	Steps   int      // of the budget that were used
-	Err     error    // *RunError: the actions then are those taken before, and the implicit keep
+	Err     error    // *RunError: the actions then are those taken before, and the implicit keep; see ErrTryLater
 	Trace   []string // what was tested and done, a line each; only if it was asked for
 }
 
@@ -127,8 +132,36 @@ type Note struct {
 
 // Script is a compiled script; it does not change and may be run by many at once.
 type Script struct {
-	source string
+	source   string
+	limits   Limits
+	requires []string // capabilities, in the order in which they were asked for
+	body     []*call
 }
 
 // Source is the text that was compiled.
 func (s *Script) Source() string { return s.source }
+
+// Requires lists the capabilities that the script asked for, in their order.
+func (s *Script) Requires() []string { return slices.Clone(s.requires) }
+
+// Size returns the octets of the message.
+func (m *Message) Size() int64 {
+	return int64(len(m.Header)) + max(0, m.Body.Size()-m.Skip)
+}
+
+// ReadAt reads the message as one: Header, then Body from Skip on.
+func (m *Message) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("sieve: negative offset")
+	}
+	h, n := int64(len(m.Header)), 0
+	if off < h {
+		n = copy(p, m.Header[off:])
+		if n == len(p) {
+			return n, nil
+		}
+		off = h
+	}
+	k, err := m.Body.ReadAt(p[n:], off-h+m.Skip)
+	return n + k, err
+}

@@ -1,0 +1,119 @@
+package sieve
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"posta/internal/message"
+)
+
+// bodyTests are RFC 5173.
+func bodyTests() []spec {
+	return []spec{{
+		name: "body", test: true, caps: []string{"body"}, match: true, args: []kind{strs}, eval: evalBody,
+		tags: []tag{
+			{name: "raw", group: "body transform"},
+			{name: "content", args: []kind{strs}, group: "body transform"},
+			{name: "text", group: "body transform"},
+		},
+	}}
+}
+
+// decoded is one part of the body, its transfer encoding and charset undone.
+type decoded struct {
+	mediaType, subtype string
+	text, folded       string
+	isFolded           bool
+}
+
+func evalBody(r *run, k *call) bool {
+	t := r.begin(k)
+	if k.has("raw") {
+		root := r.view.root()
+		raw := r.read(io.NewSectionReader(r.msg, root.Body, root.End-root.Body), r.limits.Body)
+		if t.try(raw, "") {
+			return true
+		}
+		return t.end()
+	}
+	types := []string{"text"} // :text, the default (§5.3)
+	if args, ok := k.tag("content"); ok {
+		types = r.texts(args[0])
+	}
+	r.loadBody()
+	for i := range r.view.text {
+		d := &r.view.text[i]
+		if !slices.ContainsFunc(types, d.is) {
+			continue
+		}
+		if k.match.cmp == asciiCasemap && !d.isFolded {
+			d.folded, d.isFolded = fold(d.text), true
+		}
+		if t.try(d.text, d.folded) {
+			return true
+		}
+	}
+	return t.end()
+}
+
+// is holds a part against a content type of :content (§5.2): "" is any, "text" every
+// text, "text/html" that; what can be no type is none.
+func (d *decoded) is(want string) bool {
+	major, minor, whole := strings.Cut(fold(want), "/")
+	switch {
+	case want == "":
+		return true
+	case major == "" || whole && (minor == "" || strings.Contains(minor, "/")):
+		return false
+	case !whole:
+		return d.mediaType == major
+	}
+	return d.mediaType == major && d.subtype == minor
+}
+
+// loadBody decodes the parts of the message, up to the limit all together.
+func (r *run) loadBody() {
+	if r.view.body {
+		return
+	}
+	r.view.body = true
+	left := r.limits.Body
+	r.view.root().Walk(func(p *message.Part) bool {
+		d := decoded{mediaType: p.Type, subtype: p.Subtype}
+		switch {
+		case p.Multipart(): // §5.2: what stands before the first part and behind the last
+			d.text = r.around(p, left)
+		case p.Message != nil: // the header of the message inside, as it stands
+			d.text = r.read(io.NewSectionReader(r.msg, p.Message.Start, p.Message.Body-p.Message.Start), left)
+		case p.Type == "text":
+			d.text = r.read(message.OpenText(r.msg, p), left)
+		default:
+			if in, err := message.Open(r.msg, p); err == nil {
+				d.text = r.read(in, left)
+			}
+		}
+		left -= int64(len(d.text))
+		r.view.text = append(r.view.text, d)
+		return left > 0
+	})
+}
+
+// around is the prologue and epilogue of a multipart.
+func (r *run) around(p *message.Part, limit int64) string {
+	head := p.Children[0].Start - p.Body
+	tail := p.End - p.Children[len(p.Children)-1].End
+	return r.read(io.MultiReader(
+		io.NewSectionReader(r.msg, p.Body, head),
+		io.NewSectionReader(r.msg, p.End-tail, tail),
+	), limit)
+}
+
+// read reads up to limit octets, which count as work. A body that cannot be read is
+// compared as far as it could be.
+func (r *run) read(in io.Reader, limit int64) string {
+	var b strings.Builder
+	n, _ := io.Copy(&b, io.LimitReader(in, limit))
+	r.work += n
+	return b.String()
+}

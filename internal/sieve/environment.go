@@ -1,0 +1,15 @@
+package sieve
+
+// environments is the test of RFC 5183. The items are the caller's; one that it does
+// not know matches nothing, as one whose value is not known (§4).
+func environments() []spec {
+	return []spec{{name: "environment", test: true, caps: []string{"environment"}, match: true, args: []kind{str, strs}, eval: evalEnvironment}}
+}
+
+func evalEnvironment(r *run, k *call) bool {
+	t := r.begin(k)
+	if v, ok := r.env.Items[fold(r.text(k.args[0]))]; ok && t.try(v, "") {
+		return true
+	}
+	return t.end()
+}

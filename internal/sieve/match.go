@@ -1,0 +1,417 @@
+package sieve
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// how is a match type.
+type how uint8
+
+const (
+	matchIs how = iota
+	matchContains
+	matchMatches
+	matchRegex
+	matchValue // RFC 5231
+	matchCount // RFC 5231
+	matchList  // RFC 6134
+)
+
+// comparator is a comparator of RFC 4790.
+type comparator uint8
+
+const (
+	asciiCasemap comparator = iota
+	octet
+	asciiNumeric
+)
+
+// match is how a test compares, prepared when the script is compiled.
+type match struct {
+	how      how
+	relation string // gt, ge, lt, le, eq, ne
+	cmp      comparator
+	keys     []key
+	captures bool // the script can read ${1}
+}
+
+// key is a member of the key list. What is constant is folded and compiled before.
+type key struct {
+	text text
+	fold string         // text in lower case, for i;ascii-casemap
+	re   *regexp.Regexp // :regex
+	any  bool           // :matches "*"
+}
+
+// prepareMatch reads the match type, comparator and keys of a test.
+func (c *compiler) prepareMatch(k *call) {
+	m := &match{captures: c.caps["variables"]}
+	k.match = m
+	c.matchType(k, m)
+	c.comparator(k, m)
+	if len(k.args) == 0 {
+		return
+	}
+	for _, t := range k.args[len(k.args)-1].strs {
+		one := key{text: t}
+		if t.parts == nil {
+			one.fold = fold(t.s)
+			one.any = t.s == "*"
+			if m.how == matchRegex {
+				re, err := compileRegex(t.s, m.cmp, c.limits.Regex)
+				if err != nil {
+					c.fail(k.args[len(k.args)-1].pos, ":regex %s: %v", shown(t.s), err)
+				}
+				one.re = re
+			}
+		}
+		m.keys = append(m.keys, one)
+	}
+}
+
+func (c *compiler) matchType(k *call, m *match) {
+	for i, name := range []string{"is", "contains", "matches", "regex", "value", "count", "list"} {
+		args, ok := k.tag(name)
+		if !ok {
+			continue
+		}
+		m.how = how(i)
+		if len(args) == 0 {
+			continue
+		}
+		rel, constant := args[0].constant()
+		m.relation = strings.ToLower(rel)
+		if !constant || !slices.Contains([]string{"gt", "ge", "lt", "le", "eq", "ne"}, m.relation) {
+			c.fail(args[0].pos, ":%s is followed by \"gt\", \"ge\", \"lt\", \"le\", \"eq\" or \"ne\", not %s", name, shown(rel))
+		}
+	}
+}
+
+func (c *compiler) comparator(k *call, m *match) {
+	args, ok := k.tag("comparator")
+	if !ok {
+		return
+	}
+	name, _ := args[0].constant()
+	switch name {
+	case "i;ascii-casemap":
+	case "i;octet":
+		m.cmp = octet
+	case "i;ascii-numeric":
+		m.cmp = asciiNumeric
+		if !c.caps["comparator-i;ascii-numeric"] {
+			c.fail(args[0].pos, "the comparator needs: require \"comparator-i;ascii-numeric\";")
+		}
+		if m.how == matchContains || m.how == matchMatches || m.how == matchRegex { // RFC 4790 §9.1.1
+			c.fail(args[0].pos, "i;ascii-numeric compares whole numbers: it goes with :is, :value and :count only")
+		}
+	default:
+		c.fail(args[0].pos, "there is no comparator %s; there are i;ascii-casemap, i;octet and i;ascii-numeric", shown(name))
+	}
+}
+
+// trial holds the values of one test against its keys.
+type trial struct {
+	r     *run
+	k     *call
+	count int
+}
+
+func (r *run) begin(k *call) trial { return trial{r: r, k: k} }
+
+// try holds one value against all keys; true ends the test. folded is value in lower
+// case if the caller has it, else "".
+func (t *trial) try(value, folded string) bool {
+	m := t.k.match
+	if m.how == matchCount {
+		t.count++
+		return false
+	}
+	if t.r.env.Trace {
+		t.r.tracef(t.k.pos, "%s: value %s", t.k.spec.name, shown(value))
+	}
+	for i := range m.keys {
+		if !t.r.spend(t.k, len(value)+1) {
+			return false
+		}
+		if t.one(m, &m.keys[i], value, folded) {
+			if t.r.env.Trace {
+				t.r.tracef(t.k.pos, "%s: matches key %s", t.k.spec.name, shown(t.r.expand(m.keys[i].text)))
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// end tells the outcome of a test none of whose values matched.
+func (t *trial) end() bool {
+	m := t.k.match
+	if m.how != matchCount || t.r.flow != goOn {
+		return false
+	}
+	n := strconv.Itoa(t.count)
+	t.r.tracef(t.k.pos, "%s: count %s", t.k.spec.name, n)
+	return slices.ContainsFunc(m.keys, func(one key) bool { return m.relates(n, t.r.expand(one.text)) })
+}
+
+func (t *trial) one(m *match, one *key, value, folded string) bool {
+	pattern, lower := one.text.s, one.fold
+	if one.text.parts != nil {
+		pattern = t.r.expand(one.text)
+		if m.cmp == asciiCasemap {
+			lower = fold(pattern)
+		}
+	}
+	if m.cmp == asciiCasemap && folded == "" && m.how <= matchMatches {
+		folded = fold(value)
+	}
+	switch m.how {
+	case matchIs:
+		switch m.cmp {
+		case asciiCasemap:
+			return folded == lower
+		case octet:
+			return value == pattern
+		}
+		return compareNumeric(value, pattern) == 0
+	case matchContains:
+		if m.cmp == asciiCasemap {
+			return strings.Contains(folded, lower)
+		}
+		return strings.Contains(value, pattern)
+	case matchMatches:
+		return t.matches(m, one, value, folded, pattern, lower)
+	case matchRegex:
+		return t.regex(m, one, value, pattern)
+	case matchValue:
+		return m.relates(value, pattern)
+	}
+	return t.listed(pattern, value)
+}
+
+func (t *trial) matches(m *match, one *key, value, folded, pattern, lower string) bool {
+	if one.any && !m.captures {
+		return true
+	}
+	g := glob{value: value, pattern: pattern, octets: m.cmp == octet}
+	if m.cmp == asciiCasemap {
+		g.value, g.pattern = folded, lower
+	}
+	ok := g.match()
+	if !t.r.spend(t.k, g.steps) || !ok {
+		return false
+	}
+	if m.captures {
+		found := make([]string, 1, 1+len(g.spans))
+		found[0] = value
+		for _, s := range g.spans {
+			found = append(found, value[s[0]:s[1]])
+		}
+		t.r.script.matches = found
+	}
+	return true
+}
+
+func (t *trial) regex(m *match, one *key, value, pattern string) bool {
+	re := one.re
+	if re == nil {
+		var err error
+		if re, err = compileRegex(pattern, m.cmp, t.r.limits.Regex); err != nil {
+			t.r.fail(t.k.pos, nil, ":regex %s: %v", shown(pattern), err)
+			return false
+		}
+		t.r.work += regexCost
+	}
+	// A step of the automaton costs as many states as there are, at the most.
+	if !t.r.spend(t.k, len(value)*(4+len(pattern)/4)) {
+		return false
+	}
+	if !m.captures {
+		return re.MatchString(value)
+	}
+	at := re.FindStringSubmatchIndex(value)
+	if at == nil {
+		return false
+	}
+	var found []string
+	for i := 0; i+1 < len(at); i += 2 {
+		s := ""
+		if at[i] >= 0 {
+			s = value[at[i]:at[i+1]]
+		}
+		found = append(found, s)
+	}
+	t.r.script.matches = found
+	return true
+}
+
+// listed is :list, whose keys name lists (RFC 6134 §2.2).
+func (t *trial) listed(list, value string) bool {
+	if t.r.env.Listed == nil {
+		return false
+	}
+	ok, err := t.r.env.Listed(list, value)
+	if err != nil {
+		t.r.fail(t.k.pos, nil, ":list %s: %v", shown(list), err)
+	}
+	return ok
+}
+
+// relates is value relation key (RFC 5231 §4).
+func (m *match) relates(value, key string) bool {
+	var c int
+	switch m.cmp {
+	case asciiNumeric:
+		c = compareNumeric(value, key)
+	case octet:
+		c = strings.Compare(value, key)
+	default:
+		c = strings.Compare(strings.Map(upper, value), strings.Map(upper, key)) // RFC 4790 §9.2.1
+	}
+	switch m.relation {
+	case "gt":
+		return c > 0
+	case "ge":
+		return c >= 0
+	case "lt":
+		return c < 0
+	case "le":
+		return c <= 0
+	case "ne":
+		return c != 0
+	}
+	return c == 0
+}
+
+func upper(c rune) rune {
+	if 'a' <= c && c <= 'z' {
+		return c - 0x20
+	}
+	return c
+}
+
+// fold returns s with the ASCII letters in lower case; s itself if it has no capitals.
+func fold(s string) string {
+	for i := range len(s) {
+		if s[i]-'A' < 26 {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if b[i]-'A' < 26 {
+					b[i] |= 0x20
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+// compareNumeric is i;ascii-numeric: the digits at the beginning, as a number of any
+// length; text that begins with none is beyond every number (RFC 4790 §9.1).
+func compareNumeric(a, b string) int {
+	x, y := digits(a), digits(b)
+	switch {
+	case x == "" || y == "":
+		return cmp.Compare(b2i(x == ""), b2i(y == ""))
+	}
+	x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
+	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y))
+}
+
+func digits(s string) string {
+	n := 0
+	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+		n++
+	}
+	return s[:n]
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// glob is one comparison of :matches (RFC 5228 §2.7.1). A star takes as little as it
+// can, the leftmost first (RFC 5229 §3.2), which here never needs to go back further
+// than the last star: what stands before it is as far left as it can be.
+type glob struct {
+	value, pattern string
+	octets         bool // "?" is an octet, not a character
+	spans          [][2]int
+	steps          int
+}
+
+func (g *glob) match() bool {
+	v, p := 0, 0
+	star, spans := -1, 0 // pattern behind the last star, and spans up to its own
+	for {
+		g.steps++
+		if p < len(g.pattern) && g.pattern[p] == '*' {
+			g.spans = append(g.spans, [2]int{v, v})
+			p++
+			star, spans = p, len(g.spans)
+			continue
+		}
+		if next, ok := g.step(&v, p); ok {
+			p = next
+			continue
+		}
+		if v == len(g.value) && p == len(g.pattern) {
+			return true
+		}
+		if star < 0 {
+			return false
+		}
+		// The last star takes one character more.
+		s := &g.spans[spans-1]
+		g.spans = g.spans[:spans]
+		if s[1] >= len(g.value) {
+			return false
+		}
+		s[1] += g.width(s[1])
+		if star == len(g.pattern) {
+			s[1] = len(g.value)
+		}
+		v, p = s[1], star
+	}
+}
+
+// step matches one element of the pattern that is no star.
+func (g *glob) step(v *int, p int) (next int, ok bool) {
+	if p >= len(g.pattern) || *v >= len(g.value) {
+		return 0, false
+	}
+	c := g.pattern[p]
+	switch {
+	case c == '?':
+		n := g.width(*v)
+		g.spans = append(g.spans, [2]int{*v, *v + n})
+		*v += n
+		return p + 1, true
+	case c == '\\' && p+1 < len(g.pattern):
+		p++
+		c = g.pattern[p]
+	}
+	if g.value[*v] != c {
+		return 0, false
+	}
+	*v++
+	return p + 1, true
+}
+
+// width is how many octets the character at an offset has.
+func (g *glob) width(at int) int {
+	if g.octets || g.value[at] < utf8.RuneSelf {
+		return 1
+	}
+	_, n := utf8.DecodeRuneInString(g.value[at:])
+	return n
+}
