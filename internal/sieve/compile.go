@@ -101,6 +101,9 @@ func (c *compiler) block(nodes []*node, top bool) []*call {
 			}
 		}
 		before = n.name
+		if n.bad {
+			continue
+		}
 		if k := c.deferrable(n, false); k != nil {
 			out = append(out, k)
 		}

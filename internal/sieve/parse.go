@@ -9,6 +9,7 @@ type node struct {
 	list  bool // tests stood in parentheses
 	block []*node
 	has   bool // a block, even if it is empty
+	bad   bool // what is wrong was told
 }
 
 // arg is one argument: a tag, a number, a string or a list of strings.
@@ -93,8 +94,9 @@ func (p *parser) command(depth int) *node {
 	}
 	p.next()
 	if !p.arguments(n, depth) {
+		n.bad = true
 		p.resync()
-		return nil
+		return n
 	}
 	switch {
 	case p.tok.is(";"):
@@ -105,6 +107,7 @@ func (p *parser) command(depth int) *node {
 		if p.tok.kind != tokenBad {
 			p.fail(p.tok.pos, "%s ends with a semicolon or a block, but here comes %s", n.name, p.tok)
 		}
+		n.bad = true
 		p.resync()
 	}
 	return n
