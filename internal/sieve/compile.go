@@ -251,7 +251,7 @@ func (c *compiler) inner(n *node, k *call) {
 
 // arguments sorts the arguments of a call: tags with theirs first, then the others.
 func (c *compiler) arguments(n *node, k *call) bool {
-	had := len(c.errs.list)
+	had := c.errs.total
 	rest := n.args
 	groups := map[string]string{}
 	for len(rest) > 0 && rest[0].kind == tokenTag {
@@ -263,7 +263,7 @@ func (c *compiler) arguments(n *node, k *call) bool {
 		}
 	}
 	c.positional(n, k, rest)
-	return len(c.errs.list) == had
+	return c.errs.total == had
 }
 
 // tagged reads the tag at the head of args and returns what follows it.

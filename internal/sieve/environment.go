@@ -8,7 +8,13 @@ func environments() []spec {
 
 func evalEnvironment(r *run, k *call) bool {
 	t := r.begin(k)
-	if v, ok := r.env.Items[fold(r.text(k.args[0]))]; ok && t.try(v, "") {
+	name := fold(r.text(k.args[0]))
+	v, ok := r.env.Items[name]
+	switch name {
+	case "imap.user", "imap.email", "imap.cause", "imap.mailbox", "imap.changedflags":
+		ok = true // RFC 6785 §4: empty when the script runs at delivery
+	}
+	if ok && t.try(v, "") {
 		return true
 	}
 	return t.end()

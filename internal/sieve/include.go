@@ -57,6 +57,7 @@ func runInclude(r *run, k *call) {
 	r.tracef(k.pos, "include :%s %s", location, shown(name))
 	outer := r.script
 	r.script = &frame{name: name, script: s, depth: outer.depth + 1}
+	r.applicable(pos{1, 1}, s)
 	r.block(s.body)
 	r.script = outer
 	if r.flow == returned {

@@ -66,9 +66,13 @@ type lexer struct {
 }
 
 // problems gathers the errors of a script.
-type problems struct{ list Errors }
+type problems struct {
+	list  Errors
+	total int // with those beyond maxErrors, which are not told
+}
 
 func (p *problems) add(at pos, format string, args ...any) {
+	p.total++
 	if len(p.list) < maxErrors {
 		p.list = append(p.list, Error{at.line, at.col, fmt.Sprintf(format, args...)})
 	}

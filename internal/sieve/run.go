@@ -58,6 +58,7 @@ func (s *Script) Run(m *Message, env *Env) Result {
 	r := &run{env: env, limits: s.limits, first: m, implicit: true, flags: slices.Clone(env.Before)}
 	r.replace(m)
 	r.script = &frame{script: s}
+	r.applicable(pos{1, 1}, s)
 	r.block(s.body)
 	if r.implicit && !r.later() {
 		r.add(nil, Action{Kind: Keep, Flags: r.keepFlags()})
@@ -226,7 +227,9 @@ func cut(s string, n int) string {
 
 // add takes an action. k is the command, nil for the implicit keep.
 func (r *run) add(k *call, a Action) {
-	if r.msg != r.first && (a.Kind == Keep || a.Kind == FileInto || a.Kind == Redirect) {
+	switch {
+	case r.msg == r.first:
+	case a.Kind == Keep && !r.event(), a.Kind == FileInto, a.Kind == Redirect:
 		a.Edited = r.msg
 	}
 	if k != nil {
@@ -265,21 +268,32 @@ func (r *run) admit(k *call, a *Action) bool {
 			return false
 		}
 	}
-	if r.env.Items["imap.cause"] != "" && (a.Kind == Reject || a.Kind == EReject || a.Kind == Vacation) {
-		r.fail(k.pos, nil, "%s has no sense in a mailbox: there is nobody to answer (RFC 6785)", what)
-		return false
-	}
 	return true
 }
 
-// conflict tells which actions exclude each other: a refusal all that deliver or
-// answer (RFC 5429 §2.4), a reply a second one (RFC 5230 §4.7).
+// conflict tells which actions exclude each other: a refusal those that deliver or
+// answer and a second one (RFC 5429 §2.4), a reply a second one (RFC 5230 §4.7).
 func conflict(a, b Kind) bool {
 	refuses := func(k Kind) bool { return k == Reject || k == EReject }
+	quiet := func(k Kind) bool { return k == Notify || k == Discard }
 	if refuses(a) || refuses(b) {
-		return a != Notify && b != Notify
+		return !quiet(a) && !quiet(b)
 	}
 	return a == Vacation && b == Vacation
+}
+
+// event reports whether the run is for an event in a mailbox, not a delivery (RFC
+// 6785). A message there cannot change: edits hold for fileinto and redirect (§3.1).
+func (r *run) event() bool { return r.env.Items["imap.cause"] != "" }
+
+// applicable ends the run for a script that answers senders in a mailbox, where there
+// are none (RFC 6785 §3.11).
+func (r *run) applicable(at pos, s *Script) {
+	for _, name := range s.requires {
+		if r.event() && (name == "reject" || name == "ereject" || name == "vacation" || name == "vacation-seconds") {
+			r.fail(at, nil, "%s has no sense in a mailbox: there is nobody to answer", name)
+		}
+	}
 }
 
 // same tells whether two actions go to the same place.

@@ -196,8 +196,12 @@ func evalAddress(r *run, k *call) bool {
 			if !r.spend(k, len(f.raw())) {
 				return false
 			}
-			// Of what cannot be read, the addresses that could be are compared.
-			list, _ := addr.ParseList(f.raw(), 0)
+			// Of a list with faults, the addresses that could be read are compared; what is
+			// none at all has no parts (RFC 5228 §2.7.4), but it is something as a whole.
+			list, err := addr.ParseList(f.raw(), 0)
+			if err != nil && len(list) == 0 && k.prep.(part) == partAll && t.try(f.raw(), "") {
+				return true
+			}
 			for _, e := range list {
 				if e.Kind == addr.EntryMailbox && t.address(k.prep.(part), string(e.Local), e.Host) {
 					return true
