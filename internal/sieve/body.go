@@ -23,8 +23,27 @@ func bodyTests() []spec {
 // decoded is one part of the body, its transfer encoding and charset undone.
 type decoded struct {
 	mediaType, subtype string
-	text, folded       string
-	isFolded           bool
+
+	part     *message.Part
+	whole    shape
+	plain    shape // of HTML, without markup
+	stripped bool
+}
+
+// shape is text, and once it is asked for in lower case.
+type shape struct {
+	text, folded string
+	isFolded     bool
+}
+
+func (s *shape) lower(c comparator) string {
+	if c != asciiCasemap {
+		return ""
+	}
+	if !s.isFolded {
+		s.folded, s.isFolded = fold(s.text), true
+	}
+	return s.folded
 }
 
 func evalBody(r *run, k *call) bool {
@@ -37,8 +56,9 @@ func evalBody(r *run, k *call) bool {
 		}
 		return t.end()
 	}
+	args, content := k.tag("content")
 	types := []string{"text"} // :text, the default (§5.3)
-	if args, ok := k.tag("content"); ok {
+	if content {
 		types = r.texts(args[0])
 	}
 	r.loadBody()
@@ -47,14 +67,25 @@ func evalBody(r *run, k *call) bool {
 		if !slices.ContainsFunc(types, d.is) {
 			continue
 		}
-		if k.match.cmp == asciiCasemap && !d.isFolded {
-			d.folded, d.isFolded = fold(d.text), true
+		shape := &d.whole
+		if !content && d.subtype == "html" {
+			r.plain(d)
+			shape = &d.plain
 		}
-		if t.try(d.text, d.folded) {
+		if t.try(shape.text, shape.lower(k.match.cmp)) {
 			return true
 		}
 	}
 	return t.end()
+}
+
+// plain makes the text of a part of HTML without its markup.
+func (r *run) plain(d *decoded) {
+	if !d.stripped {
+		d.stripped = true
+		d.plain.text, _ = message.Text(r.msg, d.part, int(r.limits.Body)) // as far as it can be read
+		r.work += int64(len(d.whole.text))
+	}
 }
 
 // is holds a part against a content type of :content (§5.2): "" is any, "text" every
@@ -80,20 +111,20 @@ func (r *run) loadBody() {
 	r.view.body = true
 	left := r.limits.Body
 	r.view.root().Walk(func(p *message.Part) bool {
-		d := decoded{mediaType: p.Type, subtype: p.Subtype}
+		d := decoded{mediaType: p.Type, subtype: p.Subtype, part: p}
 		switch {
 		case p.Multipart(): // §5.2: what stands before the first part and behind the last
-			d.text = r.around(p, left)
+			d.whole.text = r.around(p, left)
 		case p.Message != nil: // the header of the message inside, as it stands
-			d.text = r.read(io.NewSectionReader(r.msg, p.Message.Start, p.Message.Body-p.Message.Start), left)
+			d.whole.text = r.read(io.NewSectionReader(r.msg, p.Message.Start, p.Message.Body-p.Message.Start), left)
 		case p.Type == "text":
-			d.text = r.read(message.OpenText(r.msg, p), left)
+			d.whole.text = r.read(message.OpenText(r.msg, p), left)
 		default:
 			if in, err := message.Open(r.msg, p); err == nil {
-				d.text = r.read(in, left)
+				d.whole.text = r.read(in, left)
 			}
 		}
-		left -= int64(len(d.text))
+		left -= int64(len(d.whole.text))
 		r.view.text = append(r.view.text, d)
 		return left > 0
 	})

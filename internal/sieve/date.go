@@ -77,21 +77,24 @@ func (r *run) zoned(k *call, t time.Time) (time.Time, bool) {
 func evalDate(r *run, k *call) bool {
 	t := r.begin(k)
 	name := fold(r.text(k.args[0]))
-	for _, f := range r.named(k, name) {
-		s := f.raw()
-		if i := strings.LastIndexByte(s, ';'); i >= 0 { // Received and its like (§4)
-			s = s[i+1:]
-		}
-		when, err := message.ParseDate(s)
-		if err != nil {
-			continue
-		}
-		when, ok := r.zoned(k, when)
-		if !ok {
-			return false
-		}
-		if t.try(datePart(when, fold(r.text(k.args[1]))), "") {
-			return true
+	what := fold(r.text(k.args[1]))
+	for _, fields := range r.headers(k) {
+		for _, f := range r.named(k, fields, name) {
+			s := f.raw()
+			if i := strings.LastIndexByte(s, ';'); i >= 0 { // Received and its like (§4)
+				s = s[i+1:]
+			}
+			when, err := message.ParseDate(s)
+			if err != nil {
+				continue
+			}
+			when, ok := r.zoned(k, when)
+			if !ok {
+				return false
+			}
+			if t.try(datePart(when, what), "") {
+				return true
+			}
 		}
 	}
 	return t.end()

@@ -35,7 +35,7 @@ func evalDuplicate(r *run, k *call) bool {
 		if args, ok := k.tag("header"); ok {
 			name = fold(r.text(args[0]))
 		}
-		if f := r.named(k, name); len(f) > 0 {
+		if f := r.named(k, r.headers(k)[0], name); len(f) > 0 {
 			id = f[0].raw()
 		}
 	}

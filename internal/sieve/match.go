@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // how is a match type.
@@ -199,7 +198,7 @@ func (t *trial) matches(m *match, one *key, value, folded, pattern, lower string
 	if one.any && !m.captures {
 		return true
 	}
-	g := glob{value: value, pattern: pattern, octets: m.cmp == octet}
+	g := glob{value: value, pattern: pattern}
 	if m.cmp == asciiCasemap {
 		g.value, g.pattern = folded, lower
 	}
@@ -339,13 +338,13 @@ func b2i(b bool) int {
 	return 0
 }
 
-// glob is one comparison of :matches (RFC 5228 §2.7.1). A star takes as little as it
-// can, the leftmost first (RFC 5229 §3.2), which here never needs to go back further
-// than the last star: what stands before it is as far left as it can be.
+// glob is one comparison of :matches (RFC 5228 §2.7.1), where a character is an octet
+// for each of our comparators. A star takes as little as it can, the leftmost first
+// (RFC 5229 §3.2), which never needs to go back further than the last star: what
+// stands before it is as far left as it can be.
 type glob struct {
 	value, pattern string
-	octets         bool // "?" is an octet, not a character
-	spans          [][2]int
+	spans          [][2]int // what each wildcard took
 	steps          int
 }
 
@@ -370,13 +369,13 @@ func (g *glob) match() bool {
 		if star < 0 {
 			return false
 		}
-		// The last star takes one character more.
+		// The last star takes one octet more, or all that is left.
 		s := &g.spans[spans-1]
 		g.spans = g.spans[:spans]
 		if s[1] >= len(g.value) {
 			return false
 		}
-		s[1] += g.width(s[1])
+		s[1]++
 		if star == len(g.pattern) {
 			s[1] = len(g.value)
 		}
@@ -392,9 +391,8 @@ func (g *glob) step(v *int, p int) (next int, ok bool) {
 	c := g.pattern[p]
 	switch {
 	case c == '?':
-		n := g.width(*v)
-		g.spans = append(g.spans, [2]int{*v, *v + n})
-		*v += n
+		g.spans = append(g.spans, [2]int{*v, *v + 1})
+		*v++
 		return p + 1, true
 	case c == '\\' && p+1 < len(g.pattern):
 		p++
@@ -405,13 +403,4 @@ func (g *glob) step(v *int, p int) (next int, ok bool) {
 	}
 	*v++
 	return p + 1, true
-}
-
-// width is how many octets the character at an offset has.
-func (g *glob) width(at int) int {
-	if g.octets || g.value[at] < utf8.RuneSelf {
-		return 1
-	}
-	_, n := utf8.DecodeRuneInString(g.value[at:])
-	return n
 }

@@ -61,21 +61,23 @@ func checkHeader(c *compiler, k *call) {
 
 func evalHeader(r *run, k *call) bool {
 	t := r.begin(k)
-	for _, name := range k.args[0].strs {
-		r.view.load()
-		want := fold(r.expand(name))
-		r.work += int64(len(r.view.fields))
-		if k.has("index") {
-			for _, f := range r.named(k, want) {
-				if t.field(f) {
+	indexed := k.has("index")
+	for _, fields := range r.headers(k) {
+		for _, name := range k.args[0].strs {
+			want := fold(r.expand(name))
+			if indexed {
+				for _, f := range r.named(k, fields, want) {
+					if t.field(f) {
+						return true
+					}
+				}
+				continue
+			}
+			r.work += int64(len(fields))
+			for i := range fields {
+				if fields[i].name == want && t.field(&fields[i]) {
 					return true
 				}
-			}
-			continue
-		}
-		for i := range r.view.fields {
-			if f := &r.view.fields[i]; f.name == want && t.field(f) {
-				return true
 			}
 		}
 	}
@@ -91,11 +93,13 @@ func (t *trial) field(f *field) bool {
 }
 
 func evalExists(r *run, k *call) bool {
-	r.view.load()
 	for _, name := range k.args[0].strs {
 		want := fold(r.expand(name))
-		r.work += int64(len(r.view.fields))
-		if !slices.ContainsFunc(r.view.fields, func(f field) bool { return f.name == want }) {
+		has := func(f field) bool { return f.name == want }
+		if !slices.ContainsFunc(r.headers(k), func(fields []field) bool {
+			r.work += int64(len(fields))
+			return slices.ContainsFunc(fields, has)
+		}) {
 			return false
 		}
 	}
@@ -192,24 +196,35 @@ func evalAddress(r *run, k *call) bool {
 			r.fail(k.pos, nil, "address: %s is no field that holds addresses", shown(want))
 			return false
 		}
-		for _, f := range r.named(k, want) {
-			if !r.spend(k, len(f.raw())) {
-				return false
-			}
-			// Of a list with faults, the addresses that could be read are compared; what is
-			// none at all has no parts (RFC 5228 §2.7.4), but it is something as a whole.
-			list, err := addr.ParseList(f.raw(), 0)
-			if err != nil && len(list) == 0 && k.prep.(part) == partAll && t.try(f.raw(), "") {
-				return true
-			}
-			for _, e := range list {
-				if e.Kind == addr.EntryMailbox && t.address(k.prep.(part), string(e.Local), e.Host) {
+		for _, fields := range r.headers(k) {
+			for _, f := range r.named(k, fields, want) {
+				if !r.spend(k, len(f.raw())) {
+					return false
+				}
+				if t.addresses(f) {
 					return true
 				}
 			}
 		}
 	}
 	return t.end()
+}
+
+// addresses tries the addresses in a field. Of a list with faults it tries those that
+// could be read; what is none at all has no parts (RFC 5228 §2.7.4), but is something
+// as a whole.
+func (t *trial) addresses(f *field) bool {
+	list, err := f.list()
+	p := t.k.prep.(part)
+	if err != nil && len(list) == 0 && p == partAll {
+		return t.try(f.raw(), "")
+	}
+	for _, e := range list {
+		if e.Kind == addr.EntryMailbox && (e.Host != "" || p == partAll) && t.address(p, string(e.Local), e.Host) {
+			return true
+		}
+	}
+	return false
 }
 
 // address tries a part of an address.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 
+	"posta/internal/addr"
 	"posta/internal/message"
 	"posta/internal/message/charset"
 )
@@ -14,13 +15,12 @@ const maxHeader = 256 << 10
 // view is what was read of the message at hand: each thing once, and only when a test
 // asks for it.
 type view struct {
-	msg    *Message
-	tree   *message.Part
-	header message.Header
-	fields []field
-	ready  bool
-	text   []decoded // parts as "body" reads them
-	body   bool
+	msg   *Message
+	tree  *message.Part
+	sets  [1][]field // what headers returns
+	ready bool
+	text  []decoded // parts as "body" reads them
+	body  bool
 }
 
 // field is one header field.
@@ -31,6 +31,10 @@ type field struct {
 	text   string // value with encoded words decoded
 	folded string // text in lower case
 	state  uint8  // what of these is there
+
+	addresses []addr.Entry // of raw, with the error of reading them
+	err       error
+	listed    bool
 }
 
 // States of a field: each has what the one before has.
@@ -65,15 +69,23 @@ func (v *view) load() {
 	if err != nil && err != io.EOF {
 		n = 0
 	}
-	v.setHeader(b[:n])
+	v.sets[0] = fieldsOf(b[:n])
 }
 
-func (v *view) setHeader(h message.Header) {
-	v.header = h
-	v.fields = make([]field, 0, 32)
+// fieldsOf lists the fields of a header, which they alias.
+func fieldsOf(h message.Header) []field {
+	out := make([]field, 0, 32)
 	for f := range h.Fields() {
-		v.fields = append(v.fields, field{Field: f, name: fold(f.Name())})
+		out = append(out, field{Field: f, name: fold(f.Name())})
 	}
+	return out
+}
+
+// headers returns the headers that a test looks at, as lists of fields: that of the
+// message. What :mime has it look at in its place (RFC 5703 §4) is for this function.
+func (r *run) headers(*call) [][]field {
+	r.view.load()
+	return r.view.sets[:]
 }
 
 // raw is the value unfolded and trimmed, as written.
@@ -92,6 +104,15 @@ func (f *field) decoded() string {
 	return f.text
 }
 
+// list is the addresses in the field, read once.
+func (f *field) list() ([]addr.Entry, error) {
+	if !f.listed {
+		f.addresses, f.err = addr.ParseList(f.raw(), 0)
+		f.listed = true
+	}
+	return f.addresses, f.err
+}
+
 // lower is the decoded value in lower case.
 func (f *field) lower() string {
 	if f.state < fieldFolded {
@@ -100,37 +121,28 @@ func (f *field) lower() string {
 	return f.folded
 }
 
-// named returns the fields with a name (in lower case), from the top; with the tag
-// :index only the one it tells (RFC 5260 §6).
-func (r *run) named(k *call, name string) []*field {
-	r.view.load()
-	return r.index(k, namedIn(r.view.fields, name))
-}
-
-func namedIn(fields []field, name string) []*field {
+// named returns the fields with a name (in lower case) in one header, from the top;
+// with the tag :index only the one it tells (RFC 5260 §6).
+func (r *run) named(k *call, fields []field, name string) []*field {
 	var out []*field
 	for i := range fields {
 		if fields[i].name == name {
 			out = append(out, &fields[i])
 		}
 	}
-	return out
-}
-
-// index narrows fields to the one that :index and :last tell.
-func (r *run) index(k *call, fields []*field) []*field {
+	r.work += int64(len(fields))
 	args, ok := k.tag("index")
 	if !ok {
-		return fields
+		return out
 	}
 	i := args[0].num - 1
 	if k.has("last") {
-		i = int64(len(fields)) - args[0].num
+		i = int64(len(out)) - args[0].num
 	}
-	if i < 0 || i >= int64(len(fields)) {
+	if i < 0 || i >= int64(len(out)) {
 		return nil
 	}
-	return fields[i : i+1]
+	return out[i : i+1]
 }
 
 // indexTags are those of RFC 5260 §6.
