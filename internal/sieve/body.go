@@ -83,8 +83,11 @@ func evalBody(r *run, k *call) bool {
 func (r *run) plain(d *decoded) {
 	if !d.stripped {
 		d.stripped = true
-		d.plain.text, _ = message.Text(r.msg, d.part, int(r.limits.Body)) // as far as it can be read
-		r.work += int64(len(d.whole.text))
+		var err error
+		d.plain.text, err = message.Text(r.msg, d.part, int(r.limits.Body))
+		if r.readable(err) {
+			r.spend(len(d.whole.text))
+		}
 	}
 }
 
@@ -110,7 +113,9 @@ func (r *run) loadBody() {
 	}
 	r.view.body = true
 	left := r.limits.Body
-	r.view.root().Walk(func(p *message.Part) bool {
+	root := r.view.root()
+	r.readable(r.view.err)
+	root.Walk(func(p *message.Part) bool {
 		d := decoded{mediaType: p.Type, subtype: p.Subtype, part: p}
 		switch {
 		case p.Multipart(): // §5.2: what stands before the first part and behind the last
@@ -126,7 +131,7 @@ func (r *run) loadBody() {
 		}
 		left -= int64(len(d.whole.text))
 		r.view.text = append(r.view.text, d)
-		return left > 0
+		return left > 0 && r.flow == goOn
 	})
 }
 
@@ -140,11 +145,12 @@ func (r *run) around(p *message.Part, limit int64) string {
 	), limit)
 }
 
-// read reads up to limit octets, which count as work. A body that cannot be read is
-// compared as far as it could be.
+// read reads up to limit octets, which count as work.
 func (r *run) read(in io.Reader, limit int64) string {
 	var b strings.Builder
-	n, _ := io.Copy(&b, io.LimitReader(in, limit))
-	r.work += n
+	n, err := io.Copy(&b, io.LimitReader(in, limit))
+	if r.readable(err) {
+		r.spend(int(n))
+	}
 	return b.String()
 }

@@ -60,6 +60,7 @@ func TestCompileLimits(t *testing.T) {
 		{"blocks", strings.Repeat("if true {", 40) + strings.Repeat("}", 40), "deeper than 32"},
 		{"tests", "if " + strings.Repeat("not ", 40) + "true {}", "deeper than 32"},
 		{"commands", strings.Repeat("keep;", 10_001), "more than 10000 commands"},
+		{"expressions together", "require \"regex\";" + strings.Repeat("if header :regex \"a\" \"x{1000}\" {}\n", 101), "too large together"},
 		{"expression", "require \"regex\"; if header :regex \"a\" \"" + strings.Repeat("a", 1025) + "\" {}", "more than 1024 octets"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

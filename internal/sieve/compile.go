@@ -56,6 +56,7 @@ type compiler struct {
 	known    map[string]bool // capabilities that may be required here
 	caps     map[string]bool // those that were
 	requires []string
+	states   int  // of the regular expressions so far
 	deferred bool // RFC 5463 §4: errors of capabilities wait for the run
 }
 

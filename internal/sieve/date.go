@@ -84,6 +84,9 @@ func evalDate(r *run, k *call) bool {
 			if i := strings.LastIndexByte(s, ';'); i >= 0 { // Received and its like (§4)
 				s = s[i+1:]
 			}
+			if !r.spend(dateCost) {
+				return false
+			}
 			when, err := message.ParseDate(s)
 			if err != nil {
 				continue
@@ -114,16 +117,35 @@ func evalCurrentDate(r *run, k *call) bool {
 
 // datePart is a part of a date as text (RFC 5260 §4.2).
 func datePart(t time.Time, part string) string {
-	layouts := map[string]string{
-		"year": "2006", "month": "01", "day": "02", "date": "2006-01-02", "hour": "15", "minute": "04", "second": "05",
-		"time": "15:04:05", "iso8601": "2006-01-02T15:04:05-07:00", "std11": "Mon, 02 Jan 2006 15:04:05 -0700", "zone": "-0700",
-	}
+	layout := ""
 	switch part {
 	case "julian": // the modified Julian day: days since 17 November 1858
 		y, m, d := t.Date()
 		return strconv.FormatInt(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()/86400+40587, 10)
 	case "weekday":
 		return strconv.Itoa(int(t.Weekday()))
+	case "year":
+		layout = "2006"
+	case "month":
+		layout = "01"
+	case "day":
+		layout = "02"
+	case "date":
+		layout = "2006-01-02"
+	case "hour":
+		layout = "15"
+	case "minute":
+		layout = "04"
+	case "second":
+		layout = "05"
+	case "time":
+		layout = "15:04:05"
+	case "iso8601":
+		layout = "2006-01-02T15:04:05-07:00"
+	case "std11":
+		layout = "Mon, 02 Jan 2006 15:04:05 -0700"
+	case "zone":
+		layout = "-0700"
 	}
-	return t.Format(layouts[part])
+	return t.Format(layout)
 }

@@ -39,7 +39,7 @@ func evalDuplicate(r *run, k *call) bool {
 			id = f[0].raw()
 		}
 	}
-	if id == "" {
+	if id == "" || !r.spend(len(id)+askCost) {
 		return false
 	}
 	id = digest("id", r.optional(k, "handle"), id)

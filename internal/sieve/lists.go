@@ -7,7 +7,7 @@ func listTests() []spec {
 
 func evalValidList(r *run, k *call) bool {
 	for _, name := range r.texts(k.args[0]) {
-		if r.env.Lists == nil || !r.env.Lists(name) {
+		if r.env.Lists == nil || !r.spend(askCost) || !r.env.Lists(name) {
 			return false
 		}
 	}

@@ -21,7 +21,7 @@ func (r *run) each(v value, ok func(m Mailboxes, s string) bool) bool {
 		return false
 	}
 	for _, s := range r.texts(v) {
-		if !ok(r.env.Mailboxes, s) {
+		if !r.spend(askCost) || !ok(r.env.Mailboxes, s) {
 			return false
 		}
 	}
@@ -45,7 +45,7 @@ func evalSpecialUseExists(r *run, k *call) bool {
 // evalMetadata compares one entry: of a mailbox, or of the server.
 func evalMetadata(r *run, k *call) bool {
 	t := r.begin(k)
-	if r.env.Mailboxes != nil {
+	if r.env.Mailboxes != nil && r.spend(askCost) {
 		mailbox := ""
 		if k.spec.name == "metadata" {
 			mailbox = r.text(k.args[0])

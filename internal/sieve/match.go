@@ -2,7 +2,6 @@ package sieve
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,9 +41,9 @@ type match struct {
 // key is a member of the key list. What is constant is folded and compiled before.
 type key struct {
 	text text
-	fold string         // text in lower case, for i;ascii-casemap
-	re   *regexp.Regexp // :regex
-	any  bool           // :matches "*"
+	fold string // text in lower case, for i;ascii-casemap
+	re   *regex // :regex
+	any  bool   // :matches "*"
 }
 
 // prepareMatch reads the match type, comparator and keys of a test.
@@ -65,6 +64,8 @@ func (c *compiler) prepareMatch(k *call) {
 				re, err := compileRegex(t.s, m.cmp, c.limits.Regex)
 				if err != nil {
 					c.fail(k.args[len(k.args)-1].pos, ":regex %s: %v", shown(t.s), err)
+				} else if c.states += re.states; c.states > maxStates {
+					c.fail(k.args[len(k.args)-1].pos, ":regex %s: the expressions of the script are too large together", shown(t.s))
 				}
 				one.re = re
 			}
@@ -134,8 +135,11 @@ func (t *trial) try(value, folded string) bool {
 	if t.r.env.Trace {
 		t.r.tracef(t.k.pos, "%s: value %s", t.k.spec.name, shown(value))
 	}
+	if m.cmp == asciiCasemap && folded == "" && m.how <= matchMatches {
+		folded = fold(value)
+	}
 	for i := range m.keys {
-		if !t.r.spend(t.k, len(value)+1) {
+		if !t.r.spend(len(value) + valueCost) {
 			return false
 		}
 		if t.one(m, &m.keys[i], value, folded) {
@@ -166,9 +170,6 @@ func (t *trial) one(m *match, one *key, value, folded string) bool {
 		if m.cmp == asciiCasemap {
 			lower = fold(pattern)
 		}
-	}
-	if m.cmp == asciiCasemap && folded == "" && m.how <= matchMatches {
-		folded = fold(value)
 	}
 	switch m.how {
 	case matchIs:
@@ -203,7 +204,7 @@ func (t *trial) matches(m *match, one *key, value, folded, pattern, lower string
 		g.value, g.pattern = folded, lower
 	}
 	ok := g.match()
-	if !t.r.spend(t.k, g.steps) || !ok {
+	if !t.r.spend(g.steps) || !ok {
 		return false
 	}
 	if m.captures {
@@ -225,10 +226,12 @@ func (t *trial) regex(m *match, one *key, value, pattern string) bool {
 			t.r.fail(t.k.pos, nil, ":regex %s: %v", shown(pattern), err)
 			return false
 		}
-		t.r.work += regexCost
+		if !t.r.spend(re.states * stateCost) {
+			return false
+		}
 	}
-	// A step of the automaton costs as many states as there are, at the most.
-	if !t.r.spend(t.k, len(value)*(4+len(pattern)/4)) {
+	// An octet costs as many states as there are, at the most.
+	if !t.r.spend(len(value) * (4 + re.states/2)) {
 		return false
 	}
 	if !m.captures {
@@ -252,7 +255,7 @@ func (t *trial) regex(m *match, one *key, value, pattern string) bool {
 
 // listed is :list, whose keys name lists (RFC 6134 §2.2).
 func (t *trial) listed(list, value string) bool {
-	if t.r.env.Listed == nil {
+	if t.r.env.Listed == nil || !t.r.spend(askCost) {
 		return false
 	}
 	ok, err := t.r.env.Listed(list, value)

@@ -168,6 +168,9 @@ func runNotify(r *run, k *call) {
 
 func evalValidNotify(r *run, k *call) bool {
 	for _, uri := range r.texts(k.args[0]) {
+		if !r.spend(10*len(uri) + askCost) {
+			return false
+		}
 		if _, err := ParseMailto(uri); err != nil {
 			return false
 		}

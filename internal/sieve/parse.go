@@ -195,8 +195,8 @@ func (p *parser) strings() ([]string, bool) {
 	var out []string
 	p.next()
 	if p.tok.is("]") {
-		p.next()
-		return out, true
+		p.fail(open, "a list holds at least one string: write \"\" for an empty one")
+		return nil, false
 	}
 	for {
 		if p.tok.kind != tokenString {

@@ -8,14 +8,23 @@ import (
 	"strings"
 )
 
-// regexCost is what compiling an expression when the script runs counts for, in octets.
-const regexCost = 20_000
+// Bounds of regular expressions, whose size is told in the states of their automaton.
+const (
+	maxStates = 100_000 // of all the expressions of a script
+	stateCost = 100     // octets that a state counts for, when an expression is made as the script runs
+)
+
+// regex is an expression with its size.
+type regex struct {
+	*regexp.Regexp
+	states int
+}
 
 // compileRegex makes an expression of draft-ietf-sieve-regex, which is a POSIX
 // extended one, leftmost and longest, and matches in time linear in the text. "^" and
 // "$" are the ends of the value, "." is any character. Back-references, which no
 // extended expression of POSIX has, are refused.
-func compileRegex(pattern string, cmp comparator, limit int) (*regexp.Regexp, error) {
+func compileRegex(pattern string, cmp comparator, limit int) (*regex, error) {
 	if len(pattern) > limit {
 		return nil, fmt.Errorf("the expression has more than %d octets", limit)
 	}
@@ -35,12 +44,16 @@ func compileRegex(pattern string, cmp comparator, limit int) (*regexp.Regexp, er
 		}
 		return nil, err
 	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
 	re, err := regexp.Compile(tree.String())
 	if err != nil {
 		return nil, err
 	}
 	re.Longest()
-	return re, nil
+	return &regex{re, len(program.Inst)}, nil
 }
 
 // fromPOSIX writes an expression in the dialect of package regexp, which differs in

@@ -34,6 +34,7 @@ type run struct {
 	flags    []string
 	steps    int
 	work     int64
+	at       pos             // of the command or test at hand
 	count    [Notify + 1]int // of actions, by kind
 	included map[string]bool
 	includes int
@@ -77,13 +78,15 @@ func (r *run) later() bool {
 	return ok && err.Err == ErrTryLater
 }
 
-// fail ends the run with an error, unless one ended it already.
+// fail ends the run with an error, unless one ended it already. What is kept then is
+// not refused.
 func (r *run) fail(at pos, err error, format string, args ...any) {
 	r.flow = stopped
 	if r.result.Err != nil {
 		return
 	}
 	r.implicit = true // RFC 5228 §2.10.6
+	r.result.Actions = slices.DeleteFunc(r.result.Actions, func(a Action) bool { return refuses(a.Kind) })
 	e := &RunError{Script: r.script.name, Line: at.line, Col: at.col, Text: fmt.Sprintf(format, args...), Err: err}
 	r.result.Err = e
 	r.tracef(at, "error: %s", e.Text)
@@ -100,6 +103,7 @@ func (r *run) step(k *call) bool {
 	if r.flow != goOn {
 		return false
 	}
+	r.at = k.pos
 	if r.steps++; r.steps > r.limits.Steps {
 		r.fail(k.pos, ErrBudget, "the script takes more than %d steps", r.limits.Steps)
 		return false
@@ -107,10 +111,18 @@ func (r *run) step(k *call) bool {
 	return true
 }
 
-// spend counts octets that are looked at.
-func (r *run) spend(k *call, n int) bool {
+// What costs more than its octets counts for so many.
+const (
+	valueCost  = 20   // a value held against a key, besides its octets
+	dateCost   = 500  // a date that is read
+	askCost    = 1000 // a question to Env
+	expandCost = 8    // an octet that variables make, as it is kept
+)
+
+// spend counts octets that are looked at, and reports whether the run goes on.
+func (r *run) spend(n int) bool {
 	if r.work += int64(n); r.work > r.limits.Work && r.flow == goOn {
-		r.fail(k.pos, ErrBudget, "the script compares more text than it may")
+		r.fail(r.at, ErrBudget, "the script compares more text than it may")
 	}
 	return r.flow == goOn
 }
@@ -161,9 +173,12 @@ func (r *run) test(k *call) bool {
 	return ok
 }
 
+// maxTrace is how many lines a trace has.
+const maxTrace = 10_000
+
 // tracef adds a line to the trace, if one is kept.
 func (r *run) tracef(at pos, format string, args ...any) {
-	if !r.env.Trace {
+	if !r.env.Trace || len(r.result.Trace) >= maxTrace {
 		return
 	}
 	line := fmt.Sprintf(format, args...)
@@ -210,7 +225,7 @@ func (r *run) expand(t text) string {
 		}
 		b.WriteString(s)
 	}
-	r.work += int64(b.Len())
+	r.spend(expandCost * b.Len())
 	return b.String()
 }
 
@@ -274,13 +289,14 @@ func (r *run) admit(k *call, a *Action) bool {
 // conflict tells which actions exclude each other: a refusal those that deliver or
 // answer and a second one (RFC 5429 §2.4), a reply a second one (RFC 5230 §4.7).
 func conflict(a, b Kind) bool {
-	refuses := func(k Kind) bool { return k == Reject || k == EReject }
 	quiet := func(k Kind) bool { return k == Notify || k == Discard }
 	if refuses(a) || refuses(b) {
 		return !quiet(a) && !quiet(b)
 	}
 	return a == Vacation && b == Vacation
 }
+
+func refuses(k Kind) bool { return k == Reject || k == EReject }
 
 // event reports whether the run is for an event in a mailbox, not a delivery (RFC
 // 6785). A message there cannot change: edits hold for fileinto and redirect (§3.1).
@@ -303,7 +319,7 @@ func (a *Action) same(b Action) bool {
 	case stores(a.Kind) && stores(b.Kind):
 		return a.place() == b.place() && a.MailboxID == b.MailboxID && a.SpecialUse == b.SpecialUse
 	case a.Kind == Redirect && b.Kind == Redirect:
-		return strings.EqualFold(a.Address, b.Address) && a.List == b.List
+		return a.Address == b.Address && a.List == b.List
 	}
 	return a.Kind == Discard && b.Kind == Discard
 }

@@ -73,7 +73,9 @@ func evalHeader(r *run, k *call) bool {
 				}
 				continue
 			}
-			r.work += int64(len(fields))
+			if !r.spend(len(fields)) {
+				return false
+			}
 			for i := range fields {
 				if fields[i].name == want && t.field(&fields[i]) {
 					return true
@@ -97,8 +99,7 @@ func evalExists(r *run, k *call) bool {
 		want := fold(r.expand(name))
 		has := func(f field) bool { return f.name == want }
 		if !slices.ContainsFunc(r.headers(k), func(fields []field) bool {
-			r.work += int64(len(fields))
-			return slices.ContainsFunc(fields, has)
+			return r.spend(len(fields)) && slices.ContainsFunc(fields, has)
 		}) {
 			return false
 		}
@@ -198,7 +199,7 @@ func evalAddress(r *run, k *call) bool {
 		}
 		for _, fields := range r.headers(k) {
 			for _, f := range r.named(k, fields, want) {
-				if !r.spend(k, len(f.raw())) {
+				if !r.spend(len(f.raw())) {
 					return false
 				}
 				if t.addresses(f) {

@@ -1,7 +1,6 @@
 package sieve
 
 import (
-	"io"
 	"strings"
 
 	"posta/internal/addr"
@@ -9,8 +8,11 @@ import (
 	"posta/internal/message/charset"
 )
 
-// maxHeader is how many octets of a header a script sees, as in message.Budget.
-const maxHeader = 256 << 10
+// What a script sees of a header: octets and fields, as in message.Budget.
+const (
+	maxHeader = 256 << 10
+	maxFields = 1000
+)
 
 // view is what was read of the message at hand: each thing once, and only when a test
 // asks for it.
@@ -21,6 +23,7 @@ type view struct {
 	ready bool
 	text  []decoded // parts as "body" reads them
 	body  bool
+	err   error // of reading the message
 }
 
 // field is one header field.
@@ -50,6 +53,7 @@ func (v *view) root() *message.Part {
 		if v.tree = v.msg.Tree; v.tree == nil {
 			t, err := message.Parse(v.msg, v.msg.Size(), message.Budget{})
 			if err != nil {
+				v.err = err
 				t = message.ParseBytes(v.msg.Header, message.Budget{})
 			}
 			v.tree = t
@@ -66,8 +70,8 @@ func (v *view) load() {
 	v.ready = true
 	b := make([]byte, min(v.root().Body, maxHeader))
 	n, err := v.msg.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
-		n = 0
+	if n < len(b) {
+		v.err = err
 	}
 	v.sets[0] = fieldsOf(b[:n])
 }
@@ -76,6 +80,9 @@ func (v *view) load() {
 func fieldsOf(h message.Header) []field {
 	out := make([]field, 0, 32)
 	for f := range h.Fields() {
+		if len(out) == maxFields {
+			break
+		}
 		out = append(out, field{Field: f, name: fold(f.Name())})
 	}
 	return out
@@ -85,7 +92,17 @@ func fieldsOf(h message.Header) []field {
 // message. What :mime has it look at in its place (RFC 5703 §4) is for this function.
 func (r *run) headers(*call) [][]field {
 	r.view.load()
+	r.readable(r.view.err)
 	return r.view.sets[:]
+}
+
+// readable ends the run if the message cannot be read: what would be judged then is
+// not the message, and it is not to be discarded for it.
+func (r *run) readable(err error) bool {
+	if err != nil {
+		r.fail(r.at, ErrTryLater, "the message cannot be read: %v", err)
+	}
+	return err == nil
 }
 
 // raw is the value unfolded and trimmed, as written.
@@ -130,7 +147,7 @@ func (r *run) named(k *call, fields []field, name string) []*field {
 			out = append(out, &fields[i])
 		}
 	}
-	r.work += int64(len(fields))
+	r.spend(len(fields))
 	args, ok := k.tag("index")
 	if !ok {
 		return out
