@@ -89,3 +89,35 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWorst is what the costliest scripts come to before the budget ends them.
+func BenchmarkWorst(b *testing.B) {
+	body := strings.Repeat(strings.Repeat("a", 70)+"\n", 14_000)
+	many := func(n int, line string) string { return strings.Repeat(line+"\n", n) }
+	head := "require [\"regex\", \"variables\", \"body\", \"include\", \"duplicate\", \"date\", \"imap4flags\", \"fileinto\"];\n"
+	for _, c := range []struct{ name, header, script string }{
+		{"expression", "", many(100, `if body :regex "(a|aa|[ab]a?){1,60}b$" {}`)},
+		{"one expression", "", many(1000, `if body :raw :regex "(x+x+)+y|(a|aa)+b" {}`)},
+		{"expressions made", "", `set "r" "(a|b){1,200}";` + many(1000, `if string :regex "aaab" "${r}" {}`)},
+		{"pattern", "", many(1000, `if body :matches "*a*a*a*a*a*b" {}`)},
+		{"contains", "", many(1000, `if body :contains "`+strings.Repeat("a", 69)+`b" {}`)},
+		{"fields", strings.Repeat("x: y\n", 1000), many(4000, `if header ["x","x","x","x"] ["a","b","c","d"] {}`)},
+		{"dates", strings.Repeat("date: Mon, 30 Nov 2026 09:00:00 +0100\n", 1000), many(4000, `if date "date" "year" "1999" {}`)},
+		{"addresses", "to: " + strings.Repeat("Ana B <a@example.org>,\n ", 5000) + "b@example.org\n", many(4000, `if address :domain "to" ["a","b","c"] {}`)},
+		{"growth", "", many(4000, `set "a" "${a}${a}xxxxxxxx";`)},
+		{"lists", "", `set "a" "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"; set "a" "${a}${a}${a}${a}${a}${a}";` + many(2000, `addflag ["${a}${a}${a}", "${a}${a}","${a}${a}","${a}${a}"];`)},
+		{"duplicates", "message-id: " + strings.Repeat("x", 200_000) + "\n", many(4000, "if duplicate {}")},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s, err := sieve.Compile([]byte(head+c.script), sieve.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			m, env := letter(c.header+"\n"+body), newWorld().env
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Run(m, &env)
+			}
+		})
+	}
+}

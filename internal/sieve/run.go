@@ -10,10 +10,9 @@ import (
 type flow uint8
 
 const (
-	goOn      flow = iota
-	stopped        // stop, or an error: the run is over
-	returned       // return: the included script is over (RFC 6609 §3.3)
-	breakLoop      // break: the loop r.loop is over (RFC 5703 §3.2)
+	goOn     flow = iota
+	stopped       // stop, or an error: the run is over
+	returned      // return: the included script is over (RFC 6609 §3.3)
 )
 
 // run is one execution. It starts with the script and its message, and is thrown
@@ -29,8 +28,7 @@ type run struct {
 	script   *frame
 	global   map[string]string // RFC 6609 §3.4
 	flow     flow
-	loop     string // of breakLoop
-	implicit bool   // the implicit keep holds
+	implicit bool // the implicit keep holds
 	flags    []string
 	steps    int
 	work     int64

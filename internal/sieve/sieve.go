@@ -1,7 +1,3 @@
-// Package sieve is the filter language of RFC 5228 with its extensions: scripts are
-// compiled once, and run as a pure function of a message, its envelope and a snapshot
-// of what the script may ask for, to actions. It opens nothing, sends nothing and
-// knows no clock: what an action does is the caller's (DESIGN §2.4).
 package sieve
 
 import (
@@ -97,7 +93,8 @@ type Action struct {
 }
 
 // Reply is what vacation (RFC 5230, 6131) wants answered. The caller applies RFC 3834
-// and remembers whom it answered by Handle.
+// and remembers whom it answered by Handle. Without Subject or From the caller chooses
+// them (RFC 5230 §4.3, §5.1).
 type Reply struct {
 	Handle        string // what makes two replies the same
 	Seconds       int64  // not again to the same sender within; 0: each time (RFC 6131)
@@ -108,7 +105,8 @@ type Reply struct {
 	Fcc           *Action // FileInto for a copy, RFC 8580; nil: none
 }
 
-// Notice is what notify (RFC 5435) wants told.
+// Notice is what notify (RFC 5435) wants told. Method is a mailto URI that ParseMailto
+// reads; Importance is "1" (high), "2" or "3".
 type Notice struct {
 	Method, From, Importance, Message string
 	Options                           []string
