@@ -23,7 +23,7 @@ type Limits struct {
 	Value     int // octets of a variable's value, 16 KiB; what is longer is cut (RFC 5229 §6 wants 4,000)
 
 	Steps     int   // commands and tests that a run may take, 20,000
-	Work      int64 // octets that a run may look at, 64 million; patterns count more
+	Work      int64 // octets that a run may look at, 128 million; patterns count more
 	Actions   int   // actions of a run, 100
 	Redirects int   // of them redirects, 10
 	Notices   int   // of them notifications, 5
@@ -47,7 +47,7 @@ func (l Limits) orDefaults() Limits {
 		}
 	}
 	if l.Work == 0 {
-		l.Work = 64_000_000
+		l.Work = 128_000_000
 	}
 	if l.Body == 0 {
 		l.Body = 1 << 20

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // how is a match type.
@@ -27,7 +28,20 @@ const (
 	asciiCasemap comparator = iota
 	octet
 	asciiNumeric
+	unicodeCasemap
 )
+
+// folds reports whether letters are compared without regard to case.
+func (c comparator) folds() bool { return c == asciiCasemap || c == unicodeCasemap }
+
+// fold brings text to the form in which equal texts of a comparator that folds are the
+// same octets.
+func (c comparator) fold(s string) string {
+	if c == unicodeCasemap {
+		return foldUnicode(s)
+	}
+	return fold(s)
+}
 
 // match is how a test compares, prepared when the script is compiled.
 type match struct {
@@ -41,7 +55,7 @@ type match struct {
 // key is a member of the key list. What is constant is folded and compiled before.
 type key struct {
 	text text
-	fold string // text in lower case, for i;ascii-casemap
+	fold string // text folded, for a comparator that does
 	re   *regex // :regex
 	any  bool   // :matches "*"
 }
@@ -58,7 +72,7 @@ func (c *compiler) prepareMatch(k *call) {
 	for _, t := range k.args[len(k.args)-1].strs {
 		one := key{text: t}
 		if t.parts == nil {
-			one.fold = fold(t.s)
+			one.fold = m.cmp.fold(t.s)
 			one.any = t.s == "*"
 			if m.how == matchRegex {
 				re, err := compileRegex(t.s, m.cmp, c.limits.Regex)
@@ -102,16 +116,18 @@ func (c *compiler) comparator(k *call, m *match) {
 	case "i;ascii-casemap":
 	case "i;octet":
 		m.cmp = octet
+	case "i;unicode-casemap":
+		m.cmp = unicodeCasemap
 	case "i;ascii-numeric":
 		m.cmp = asciiNumeric
-		if !c.caps["comparator-i;ascii-numeric"] {
-			c.fail(args[0].pos, "the comparator needs: require \"comparator-i;ascii-numeric\";")
-		}
 		if m.how == matchContains || m.how == matchMatches || m.how == matchRegex { // RFC 4790 §9.1.1
 			c.fail(args[0].pos, "i;ascii-numeric compares whole numbers: it goes with :is, :value and :count only")
 		}
 	default:
-		c.fail(args[0].pos, "there is no comparator %s; there are i;ascii-casemap, i;octet and i;ascii-numeric", shown(name))
+		c.fail(args[0].pos, "there is no comparator %s; there are i;ascii-casemap, i;octet, i;ascii-numeric and i;unicode-casemap", shown(name))
+	}
+	if m.cmp > octet && !c.caps["comparator-"+name] {
+		c.fail(args[0].pos, "the comparator needs: require \"comparator-%s\";", name)
 	}
 }
 
@@ -135,8 +151,8 @@ func (t *trial) try(value, folded string) bool {
 	if t.r.env.Trace {
 		t.r.tracef(t.k.pos, "%s: value %s", t.k.spec.name, shown(value))
 	}
-	if m.cmp == asciiCasemap && folded == "" && m.how <= matchMatches {
-		folded = fold(value)
+	if m.cmp.folds() && folded == "" && m.how <= matchMatches {
+		folded = m.cmp.fold(value)
 	}
 	for i := range m.keys {
 		if !t.r.spend(len(value) + valueCost) {
@@ -167,21 +183,21 @@ func (t *trial) one(m *match, one *key, value, folded string) bool {
 	pattern, lower := one.text.s, one.fold
 	if one.text.parts != nil {
 		pattern = t.r.expand(one.text)
-		if m.cmp == asciiCasemap {
-			lower = fold(pattern)
+		if m.cmp.folds() {
+			lower = m.cmp.fold(pattern)
 		}
 	}
 	switch m.how {
 	case matchIs:
-		switch m.cmp {
-		case asciiCasemap:
+		switch {
+		case m.cmp.folds():
 			return folded == lower
-		case octet:
+		case m.cmp == octet:
 			return value == pattern
 		}
 		return compareNumeric(value, pattern) == 0
 	case matchContains:
-		if m.cmp == asciiCasemap {
+		if m.cmp.folds() {
 			return strings.Contains(folded, lower)
 		}
 		return strings.Contains(value, pattern)
@@ -200,14 +216,20 @@ func (t *trial) matches(m *match, one *key, value, folded, pattern, lower string
 		return true
 	}
 	g := glob{value: value, pattern: pattern}
-	if m.cmp == asciiCasemap {
+	switch m.cmp {
+	case asciiCasemap:
 		g.value, g.pattern = folded, lower
+	case unicodeCasemap:
+		g.value, g.pattern, g.chars = foldRunes(value), foldRunes(pattern), true
 	}
 	ok := g.match()
 	if !t.r.spend(g.steps) || !ok {
 		return false
 	}
 	if m.captures {
+		if g.chars {
+			origins(value, g.value, g.spans)
+		}
 		found := make([]string, 1, 1+len(g.spans))
 		found[0] = value
 		for _, s := range g.spans {
@@ -273,6 +295,8 @@ func (m *match) relates(value, key string) bool {
 		c = compareNumeric(value, key)
 	case octet:
 		c = strings.Compare(value, key)
+	case unicodeCasemap:
+		c = strings.Compare(strings.ToUpper(foldUnicode(value)), strings.ToUpper(foldUnicode(key)))
 	default:
 		c = strings.Compare(strings.Map(upper, value), strings.Map(upper, key)) // RFC 4790 §9.2.1
 	}
@@ -341,12 +365,13 @@ func b2i(b bool) int {
 	return 0
 }
 
-// glob is one comparison of :matches (RFC 5228 §2.7.1), where a character is an octet
-// for each of our comparators. A star takes as little as it can, the leftmost first
+// glob is one comparison of :matches (RFC 5228 §2.7.1), where a character is an octet,
+// as the ASCII comparators have it, unless chars. A star takes as little as it can, the leftmost first
 // (RFC 5229 §3.2), which never needs to go back further than the last star: what
 // stands before it is as far left as it can be.
 type glob struct {
 	value, pattern string
+	chars          bool     // "?" is a character of Unicode
 	spans          [][2]int // what each wildcard took
 	steps          int
 }
@@ -372,13 +397,13 @@ func (g *glob) match() bool {
 		if star < 0 {
 			return false
 		}
-		// The last star takes one octet more, or all that is left.
+		// The last star takes one character more, or all that is left.
 		s := &g.spans[spans-1]
 		g.spans = g.spans[:spans]
 		if s[1] >= len(g.value) {
 			return false
 		}
-		s[1]++
+		s[1] += g.width(s[1])
 		if star == len(g.pattern) {
 			s[1] = len(g.value)
 		}
@@ -394,8 +419,9 @@ func (g *glob) step(v *int, p int) (next int, ok bool) {
 	c := g.pattern[p]
 	switch {
 	case c == '?':
-		g.spans = append(g.spans, [2]int{*v, *v + 1})
-		*v++
+		n := g.width(*v)
+		g.spans = append(g.spans, [2]int{*v, *v + n})
+		*v += n
 		return p + 1, true
 	case c == '\\' && p+1 < len(g.pattern):
 		p++
@@ -406,4 +432,13 @@ func (g *glob) step(v *int, p int) (next int, ok bool) {
 	}
 	*v++
 	return p + 1, true
+}
+
+// width is how many octets the character at an offset has.
+func (g *glob) width(at int) int {
+	if !g.chars {
+		return 1
+	}
+	_, n := utf8.DecodeRuneInString(g.value[at:])
+	return n
 }

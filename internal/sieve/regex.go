@@ -33,7 +33,7 @@ func compileRegex(pattern string, cmp comparator, limit int) (*regex, error) {
 		return nil, err
 	}
 	flags := syntax.POSIX | syntax.OneLine | syntax.ClassNL | syntax.DotNL
-	if cmp == asciiCasemap {
+	if cmp.folds() {
 		flags |= syntax.FoldCase
 	}
 	tree, err := syntax.Parse(pattern, flags)

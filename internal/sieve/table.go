@@ -86,7 +86,7 @@ func language() []spec {
 // capabilities lists what a script may require and nothing in the table is named for.
 func capabilities() []string {
 	return []string{
-		"comparator-i;ascii-numeric", "copy", "encoded-character", "fcc", "imapsieve", "index", "mailbox",
+		"comparator-i;ascii-numeric", "comparator-i;unicode-casemap", "copy", "encoded-character", "fcc", "imapsieve", "index", "mailbox",
 		"mboxmetadata", "relational", "regex", "servermetadata", "special-use", "subaddress", "vacation-seconds",
 	}
 }
