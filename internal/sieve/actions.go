@@ -3,6 +3,7 @@ package sieve
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"posta/internal/addr"
 )
@@ -54,7 +55,7 @@ func checkSpecialUse(c *compiler, k *call) {
 
 // mailboxName refuses what cannot name a mailbox.
 func mailboxName(s string) bool {
-	return s != "" && len(s) <= 1024 && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7F })
+	return s != "" && len(s) <= 1024 && utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7F })
 }
 
 func runFileInto(r *run, k *call) {
@@ -149,5 +150,5 @@ func (r *run) own(a addr.Address) bool {
 		b, err := addr.ParseAddress(s)
 		return err == nil && b.Fold() == a
 	}
-	return mine(r.env.Owner) || slices.ContainsFunc(r.env.Own, mine)
+	return mine(r.env.Owner) || mine(r.env.To) || slices.ContainsFunc(r.env.Own, mine)
 }

@@ -165,7 +165,14 @@ func (c *compiler) deferrable(n *node, test bool) *call {
 	if c.deferred && len(c.errs.list) > had {
 		first := c.errs.list[had]
 		c.errs.list = c.errs.list[:had]
-		return &call{spec: broken(test, first.Text), pos: n.pos}
+		k = &call{spec: broken(test, first.Text), pos: n.pos}
+		if n.name == "if" || n.name == "elsif" || n.name == "else" { // reached as its test is
+			k.spec = broken(true, first.Text)
+			k = &call{spec: c.table[entryKey{"elsif", false}], pos: n.pos, tests: []*call{k}}
+			if n.name == "if" {
+				k.spec = c.table[entryKey{"if", false}]
+			}
+		}
 	}
 	return k
 }

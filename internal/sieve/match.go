@@ -1,11 +1,9 @@
 package sieve
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // how is a match type.
@@ -20,28 +18,6 @@ const (
 	matchCount // RFC 5231
 	matchList  // RFC 6134
 )
-
-// comparator is a comparator of RFC 4790.
-type comparator uint8
-
-const (
-	asciiCasemap comparator = iota
-	octet
-	asciiNumeric
-	unicodeCasemap
-)
-
-// folds reports whether letters are compared without regard to case.
-func (c comparator) folds() bool { return c == asciiCasemap || c == unicodeCasemap }
-
-// fold brings text to the form in which equal texts of a comparator that folds are the
-// same octets.
-func (c comparator) fold(s string) string {
-	if c == unicodeCasemap {
-		return foldUnicode(s)
-	}
-	return fold(s)
-}
 
 // match is how a test compares, prepared when the script is compiled.
 type match struct {
@@ -285,160 +261,4 @@ func (t *trial) listed(list, value string) bool {
 		t.r.fail(t.k.pos, nil, ":list %s: %v", shown(list), err)
 	}
 	return ok
-}
-
-// relates is value relation key (RFC 5231 §4).
-func (m *match) relates(value, key string) bool {
-	var c int
-	switch m.cmp {
-	case asciiNumeric:
-		c = compareNumeric(value, key)
-	case octet:
-		c = strings.Compare(value, key)
-	case unicodeCasemap:
-		c = strings.Compare(strings.ToUpper(foldUnicode(value)), strings.ToUpper(foldUnicode(key)))
-	default:
-		c = strings.Compare(strings.Map(upper, value), strings.Map(upper, key)) // RFC 4790 §9.2.1
-	}
-	switch m.relation {
-	case "gt":
-		return c > 0
-	case "ge":
-		return c >= 0
-	case "lt":
-		return c < 0
-	case "le":
-		return c <= 0
-	case "ne":
-		return c != 0
-	}
-	return c == 0
-}
-
-func upper(c rune) rune {
-	if 'a' <= c && c <= 'z' {
-		return c - 0x20
-	}
-	return c
-}
-
-// fold returns s with the ASCII letters in lower case; s itself if it has no capitals.
-func fold(s string) string {
-	for i := range len(s) {
-		if s[i]-'A' < 26 {
-			b := []byte(s)
-			for ; i < len(b); i++ {
-				if b[i]-'A' < 26 {
-					b[i] |= 0x20
-				}
-			}
-			return string(b)
-		}
-	}
-	return s
-}
-
-// compareNumeric is i;ascii-numeric: the digits at the beginning, as a number of any
-// length; text that begins with none is beyond every number (RFC 4790 §9.1).
-func compareNumeric(a, b string) int {
-	x, y := digits(a), digits(b)
-	switch {
-	case x == "" || y == "":
-		return cmp.Compare(b2i(x == ""), b2i(y == ""))
-	}
-	x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
-	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y))
-}
-
-func digits(s string) string {
-	n := 0
-	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
-		n++
-	}
-	return s[:n]
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// glob is one comparison of :matches (RFC 5228 §2.7.1), where a character is an octet,
-// as the ASCII comparators have it, unless chars. A star takes as little as it can, the leftmost first
-// (RFC 5229 §3.2), which never needs to go back further than the last star: what
-// stands before it is as far left as it can be.
-type glob struct {
-	value, pattern string
-	chars          bool     // "?" is a character of Unicode
-	spans          [][2]int // what each wildcard took
-	steps          int
-}
-
-func (g *glob) match() bool {
-	v, p := 0, 0
-	star, spans := -1, 0 // pattern behind the last star, and spans up to its own
-	for {
-		g.steps++
-		if p < len(g.pattern) && g.pattern[p] == '*' {
-			g.spans = append(g.spans, [2]int{v, v})
-			p++
-			star, spans = p, len(g.spans)
-			continue
-		}
-		if next, ok := g.step(&v, p); ok {
-			p = next
-			continue
-		}
-		if v == len(g.value) && p == len(g.pattern) {
-			return true
-		}
-		if star < 0 {
-			return false
-		}
-		// The last star takes one character more, or all that is left.
-		s := &g.spans[spans-1]
-		g.spans = g.spans[:spans]
-		if s[1] >= len(g.value) {
-			return false
-		}
-		s[1] += g.width(s[1])
-		if star == len(g.pattern) {
-			s[1] = len(g.value)
-		}
-		v, p = s[1], star
-	}
-}
-
-// step matches one element of the pattern that is no star.
-func (g *glob) step(v *int, p int) (next int, ok bool) {
-	if p >= len(g.pattern) || *v >= len(g.value) {
-		return 0, false
-	}
-	c := g.pattern[p]
-	switch {
-	case c == '?':
-		n := g.width(*v)
-		g.spans = append(g.spans, [2]int{*v, *v + n})
-		*v += n
-		return p + 1, true
-	case c == '\\' && p+1 < len(g.pattern):
-		p++
-		c = g.pattern[p]
-	}
-	if g.value[*v] != c {
-		return 0, false
-	}
-	*v++
-	return p + 1, true
-}
-
-// width is how many octets the character at an offset has.
-func (g *glob) width(at int) int {
-	if !g.chars {
-		return 1
-	}
-	_, n := utf8.DecodeRuneInString(g.value[at:])
-	return n
 }

@@ -252,8 +252,11 @@ func (r *run) add(k *call, a Action) {
 		r.tracef(k.pos, "%s", a.describe())
 	}
 	if i := slices.IndexFunc(r.result.Actions, func(b Action) bool { return b.same(a) }); i >= 0 {
-		// RFC 5228 §2.10.3: a message goes to the same place once; the flags are the later ones'.
-		r.result.Actions[i].Flags, r.result.Actions[i].Edited = a.Flags, a.Edited
+		// RFC 5228 §2.10.3: a message goes to the same place once; the flags are those of
+		// the last command.
+		if k != nil {
+			r.result.Actions[i].Flags, r.result.Actions[i].Edited = a.Flags, a.Edited
+		}
 		return
 	}
 	r.count[a.Kind]++

@@ -86,7 +86,7 @@ type Action struct {
 	Address                        string   // Redirect
 	List                           string   // Redirect, extlists: the list in place of Address
 	Copy                           bool     // Redirect, FileInto: the implicit keep stayed
-	Text                           string   // Reject, EReject: what the sender is told
+	Text                           string   // Reject, EReject: what the sender is told; any octets, as encoded-character can make them
 	Reply                          *Reply   // Vacation
 	Notice                         *Notice  // Notify
 	Edited                         *Message // of Keep, FileInto, Redirect: the message as edited when the action was taken; nil: as it came

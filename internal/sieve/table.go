@@ -10,8 +10,10 @@ import "slices"
 // What an entry's run and eval may use of the run's state: the message at hand is
 // r.msg, to be changed with r.replace only; text and lists in arguments come from
 // r.text and r.texts, which put variables in; a value is held against the keys with
-// r.begin, try and end; r.fail ends the run; r.add takes an action; r.flow tells how
-// a block was left. State of an extension that lives as long as the run is a field of run.
+// r.begin, try and end; fields of headers come from r.headers, where :mime can put
+// those of parts; r.spend counts what is costly; r.fail ends the run; r.add takes an
+// action; r.block runs a block and r.flow tells how it was left: a loop adds a flow of its
+// own for break. State of an extension that lives as long as the run is a field of run.
 
 // kind is the type of an argument.
 type kind uint8

@@ -30,9 +30,7 @@ func (c *compiler) text(where pos, s string) text {
 		if !ok {
 			c.fail(where, "${unicode:…} takes code points up to 10FFFF, without D800 to DFFF")
 		}
-		if s = decoded; !utf8.ValidString(s) && !c.caps["variables"] {
-			return text{s: s}
-		}
+		s = decoded
 	}
 	if !c.caps["variables"] {
 		return text{s: s}

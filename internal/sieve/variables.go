@@ -3,7 +3,6 @@ package sieve
 import (
 	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -142,7 +141,7 @@ func checkVariableNames(c *compiler, v value, whose string) {
 		}
 		c.namespace(v.pos, strings.ToLower(t.s))
 	}
-	if !c.caps["variables"] && slices.ContainsFunc(v.strs, func(text) bool { return true }) {
+	if !c.caps["variables"] {
 		c.fail(v.pos, "%s with a variable needs: require \"variables\";", whose)
 	}
 }
