@@ -134,9 +134,8 @@ func bounded(c Command, most int64) Command {
 // table has every command; it is in commands*.go by subject.
 var table = slices.Concat(
 	domainCommands, accountCommands, ownCommands, languageCommands, aliasCommands, accessCommands, keyCommands,
-	queueCommands, destinationCommands, reportCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands, routeCommands,
-	domainCommands, accountCommands, aliasCommands, accessCommands, keyCommands,
-	queueCommands, destinationCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands, explainCommands, routeCommands, reportSentCommands,
+	queueCommands, destinationCommands, reportCommands, reportSentCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands,
+	explainCommands, routeCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
 	dnsCommands, acceptedCommands,
 )

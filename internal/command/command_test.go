@@ -40,6 +40,17 @@ func TestSentencesExist(t *testing.T) {
 	}
 }
 
+// A command stands in the table once.
+func TestNamesAreUnique(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range All() {
+		if seen[c.Name] {
+			t.Errorf("%s stands twice in the table", c.Name)
+		}
+		seen[c.Name] = true
+	}
+}
+
 func newHouse(t *testing.T) *House {
 	t.Helper()
 	st, err := sqlstore.Open(t.Context(), sqlstore.Options{Dir: t.TempDir()})
