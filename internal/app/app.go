@@ -245,7 +245,7 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 	}
 	s.scanners, s.asking = scan.NewLive(runner), cfg.Scanners
 	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
-	s.house.Explain = s.in.Explain
+	s.house.Explain, s.house.Append = s.in.Explain, storing(s.in)
 	return s.joinRecords()
 }
 

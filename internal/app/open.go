@@ -21,6 +21,7 @@ import (
 	"posta/internal/config"
 	"posta/internal/directory"
 	"posta/internal/durable"
+	"posta/internal/intake"
 	"posta/internal/policy"
 	"posta/internal/quarantine"
 	"posta/internal/rescue"
@@ -210,6 +211,7 @@ func OpenHouse(ctx context.Context, cfg *config.Config) (*command.House, func(),
 	h := s.House()
 	h.Explain = explainer(cfg, s)
 	h.ExplainRoute = routeExplainer(cfg, s)
+	h.Append = storing(intake.New(intake.Config{TempDir: filepath.Join(cfg.Data, tempDir)}, s.Directory, s.Store, s.Blobs, nil, nil))
 	records, end, err := idleRecords(cfg)
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())

@@ -86,10 +86,11 @@ type House struct {
 	ExplainRoute func(context.Context, string) (*RoutePlan, error)
 	// Quarantine releases held mail; nil where it cannot be filed.
 	Quarantine Quarantine
-	Digests    Digests // nil where no server runs
-	Learner    Learner // nil: there is none
-	DNS        DNS     // the records of our domains; nil: nothing knows them
-	Rotator    Rotator // nil where no server runs that looks at DNS
+	Append     Appender // nil where nothing can be stored
+	Digests    Digests  // nil where no server runs
+	Learner    Learner  // nil: there is none
+	DNS        DNS      // the records of our domains; nil: nothing knows them
+	Rotator    Rotator  // nil where no server runs that looks at DNS
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 	// OwnIPs are the addresses that we send from; nil: not known.
@@ -137,7 +138,7 @@ var table = slices.Concat(
 	queueCommands, destinationCommands, reportCommands, reportSentCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands,
 	explainCommands, routeCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
-	dnsCommands, acceptedCommands,
+	dnsCommands, acceptedCommands, movingCommands,
 )
 
 // All lists the commands.

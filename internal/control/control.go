@@ -1,6 +1,7 @@
 // Package control is the door through which commands come in from this machine:
 // a unix socket that the kernel vouches for (peer credentials), speaking HTTP
-// with JSON bodies: POST /command/<name>. Root and the user that the server runs
+// with JSON bodies: POST /command/<name>. Commands that carry messages are POST
+// /stream/<name>: a line of JSON, then octets. Root and the user that the server runs
 // as may do everything; others nothing.
 //
 // The same commands work without a server, on a data folder that nobody has
@@ -71,6 +72,7 @@ func Listen(path string) (net.Listener, error) {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /command/{name}", s.handle)
+	mux.HandleFunc("POST /stream/{name}", s.stream)
 	// Profiles, for whoever may give commands anyway:
 	//	curl --unix-socket DATA/posta.sock 'http://posta/debug/pprof/profile?seconds=5' >cpu
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -164,6 +166,17 @@ var ErrNoServer = errors.New("no server is running")
 // Client gives commands to a running server.
 type Client struct{ Socket string }
 
+// client speaks to the socket, with a connection for each command.
+func (c Client) client() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", c.Socket)
+		},
+	}}
+}
+
 // Do sends one command and decodes its result into out (nil: thrown away). The
 // error is ErrNoServer, a *command.Error, or one of the transport.
 func (c Client) Do(ctx context.Context, name string, args, out any) error {
@@ -171,18 +184,11 @@ func (c Client) Do(ctx context.Context, name string, args, out any) error {
 	if err != nil {
 		return err
 	}
-	hc := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", c.Socket)
-		},
-	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://posta/command/"+name, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	resp, err := hc.Do(req)
+	resp, err := c.client().Do(req)
 	if err != nil {
 		if _, ok := errors.AsType[*net.OpError](err); ok {
 			return fmt.Errorf("%w (%s: %v)", ErrNoServer, c.Socket, err)

@@ -92,6 +92,9 @@ func TestLongCountedBody(t *testing.T) {
 	if err != nil || string(first.Data) != "\n"+body {
 		t.Fatalf("the first: %v, %d octets of %d", err, len(first.Data), len(body))
 	}
+	if r.Offset() != int64(strings.LastIndex(box, "From b")) {
+		t.Errorf("%d octets for the first", r.Offset())
+	}
 	second, err := r.Next()
 	if err != nil || string(second.Data) != "Subject: b\n\nb\n" || second.Line != int64(strings.Count(box[:strings.Index(box, "From b")], "\n"))+1 {
 		t.Fatalf("the second: %v, %+v", err, second)
@@ -161,6 +164,9 @@ func FuzzRead(f *testing.F) {
 				t.Fatalf("line %d after %d, %d octets", m.Line, last, len(m.Data))
 			}
 			total, last = total+len(m.Data), m.Line
+			if r.Offset() > int64(len(data)) {
+				t.Fatalf("%d octets taken of %d", r.Offset(), len(data))
+			}
 		}
 		if total > len(data) {
 			t.Fatalf("%d octets of %d", total, len(data))

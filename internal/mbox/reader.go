@@ -61,6 +61,15 @@ func (r *Reader) Next() (*Message, error) {
 	return m, nil
 }
 
+// Offset is how many octets of the file the messages up to now took.
+func (r *Reader) Offset() int64 {
+	n := r.src.read - int64(len(r.src.front)+r.in.Buffered())
+	if r.err == nil {
+		n -= int64(len(r.from))
+	}
+	return n
+}
+
 // first finds the first "From ", before which empty lines may stand.
 func (r *Reader) first() {
 	for {
@@ -181,6 +190,7 @@ func (r *Reader) unread(b []byte) {
 type source struct {
 	front []byte
 	file  io.Reader
+	read  int64 // octets of file
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -189,7 +199,9 @@ func (s *source) Read(p []byte) (int, error) {
 		s.front = s.front[n:]
 		return n, nil
 	}
-	return s.file.Read(p)
+	n, err := s.file.Read(p)
+	s.read += int64(n)
+	return n, err
 }
 
 func lineEnd(b []byte) int {

@@ -24,12 +24,13 @@ const (
 	TLSResult                           // how sessions with one domain were protected on one day
 	DMARCResult                         // what DMARC said of one domain's mail on one day
 	ReportTo                            // whom reports are not sent to, and which were
+	MovedIn                             // how far an import from another server came
 )
 
 // FactKinds lists the kinds.
 func FactKinds() []FactKind {
 	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination, ListState, ListChange, SourceName, SentMail,
-		TransportPolicy, TLSResult, DMARCResult, ReportTo}
+		TransportPolicy, TLSResult, DMARCResult, ReportTo, MovedIn}
 }
 
 // Bounds of one fact, in octets.
