@@ -87,10 +87,11 @@ type House struct {
 	// Quarantine releases held mail; nil where it cannot be filed.
 	Quarantine Quarantine
 	Append     Appender // nil where nothing can be stored
-	Digests    Digests  // nil where no server runs
-	Learner    Learner  // nil: there is none
-	DNS        DNS      // the records of our domains; nil: nothing knows them
-	Rotator    Rotator  // nil where no server runs that looks at DNS
+	moves      moves
+	Digests    Digests // nil where no server runs
+	Learner    Learner // nil: there is none
+	DNS        DNS     // the records of our domains; nil: nothing knows them
+	Rotator    Rotator // nil where no server runs that looks at DNS
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 	// OwnIPs are the addresses that we send from; nil: not known.

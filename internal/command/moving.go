@@ -36,6 +36,12 @@ type MoveFolder struct {
 	Mark string `json:"mark,omitempty"`
 }
 
+// MoveBegun is the result of mail.begin.
+type MoveBegun struct {
+	Session int64       `json:"session,string"` // for mail.put
+	Places  []MovePlace `json:"places"`         // of the folders, in their order
+}
+
 // MovePlace is where a folder goes.
 type MovePlace struct {
 	Mailbox int64  `json:"mailbox"`
@@ -65,6 +71,7 @@ type MoveMark struct {
 // MovePut is the argument of the stream mail.put.
 type MovePut struct {
 	Account string `json:"account"`
+	Session int64  `json:"session,string"`
 }
 
 // MoveDone is the result of mail.put.
@@ -129,6 +136,10 @@ func beginMoving(ctx context.Context, h *House, p Principal, m MoveIn) (any, err
 	if len(m.Folders) > maxFolders {
 		return nil, fail(ErrUsage, "error.moving.folders", len(m.Folders), maxFolders)
 	}
+	session, err := h.moves.begin(ctx, account, h.now().UnixNano())
+	if err != nil {
+		return nil, err
+	}
 	have, err := h.Store.ListMailboxes(ctx, account)
 	if err != nil {
 		return nil, err
@@ -159,7 +170,7 @@ func beginMoving(ctx context.Context, h *House, p Principal, m MoveIn) (any, err
 	}
 	told := map[string]any{"source": m.Source, "folders": len(m.Folders), "made": made}
 	err = h.change(ctx, p, "mail.begin", m.Account, func(store.DirectoryTx, *store.DirectoryView) (any, any, error) { return nil, told, nil })
-	return out, err
+	return MoveBegun{session, out}, err
 }
 
 // placeFor finds the mailbox for a folder: by its use, else by its name.
@@ -313,6 +324,10 @@ func putMail(ctx context.Context, h *House, _ Principal, a MovePut, in io.Reader
 	for _, b := range list {
 		boxes[int64(b.ID)] = b
 	}
+	if err := h.moves.enter(account, a.Session); err != nil {
+		return err
+	}
+	defer h.moves.leave(account)
 	var done MoveDone
 	r := parcel.NewReader(in)
 	for {
@@ -325,6 +340,8 @@ func putMail(ctx context.Context, h *House, _ Principal, a MovePut, in io.Reader
 		}
 		box, known := boxes[it.Mailbox]
 		switch {
+		case !h.moves.current(account, a.Session):
+			return errSuperseded()
 		case !known:
 			err = fail(ErrMissing, "error.moving.mailbox", it.Mailbox)
 		case it.Size == 0:

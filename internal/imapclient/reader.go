@@ -81,7 +81,7 @@ func (r *reader) response() (response, error) {
 	}
 	if first[0] == '+' {
 		line, err := r.line()
-		return response{{text: "+"}, {text: strings.TrimSpace(line[1:])}}, err
+		return response{{text: "+"}, {text: strings.TrimSpace(strings.TrimPrefix(line, "+"))}}, err
 	}
 	out, err := r.sequence(0, '\n')
 	if err != nil {

@@ -99,7 +99,7 @@ func (b *batch) put() (done command.MoveDone, err error) {
 		w.CloseWithError(b.write(w, messages))
 	}(b.messages)
 	var out bytes.Buffer
-	err = b.m.house.Stream("mail.put", command.MovePut{Account: b.m.opt.Account}, r, &out)
+	err = b.m.house.Stream("mail.put", command.MovePut{Account: b.m.opt.Account, Session: b.m.session}, r, &out)
 	r.Close() // whatever is not read is not wanted: the writer ends
 	<-written
 	if err != nil {

@@ -158,6 +158,8 @@ type mover struct {
 	opt   Options
 	began time.Time
 
+	session int64
+
 	mu     sync.Mutex
 	report Report
 	done   int64
@@ -179,14 +181,16 @@ func (m *mover) run(ctx context.Context) error {
 			m.seen = map[[32]byte]bool{}
 		}
 	}
-	places := make([]command.MovePlace, len(folders))
+	begun := command.MoveBegun{Places: make([]command.MovePlace, len(folders))}
 	if m.opt.Dry {
 		for i, f := range begin.Folders {
-			places[i].Name = f.Name
+			begun.Places[i].Name = f.Name
 		}
-	} else if err := m.house.Do("mail.begin", begin, &places); err != nil {
+	} else if err := m.house.Do("mail.begin", begin, &begun); err != nil {
 		return err
 	}
+	m.session = begun.Session
+	places := begun.Places
 	m.report.Folders = make([]FolderReport, len(folders))
 	for i, f := range folders {
 		m.report.Folders[i] = FolderReport{Folder: f.Name, Mailbox: places[i].Name, Made: places[i].Made}
