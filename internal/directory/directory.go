@@ -70,6 +70,7 @@ type View struct {
 	address  map[key]*store.Address
 	keys     map[string][]store.DKIMKey
 	settings map[string]string
+	scripts  map[store.ScriptOwner]store.ScriptState
 }
 
 // key of an address; local is folded and without +detail.
@@ -88,6 +89,7 @@ func newView(raw *store.DirectoryView) *View {
 		address:  make(map[key]*store.Address, len(raw.Addresses)),
 		keys:     map[string][]store.DKIMKey{},
 		settings: raw.Settings,
+		scripts:  raw.Scripts,
 	}
 	for i := range raw.Domains {
 		d := &raw.Domains[i]
@@ -155,6 +157,15 @@ func (v *View) ByLogin(login string) *store.Account {
 
 // Keys are the DKIM keys of a domain.
 func (v *View) Keys(domain string) []store.DKIMKey { return v.keys[domain] }
+
+// Scripts tells of an owner's Sieve scripts; ok is false if there are none.
+func (v *View) Scripts(o store.ScriptOwner) (s store.ScriptState, ok bool) {
+	s, ok = v.scripts[o]
+	return s, ok
+}
+
+// Scripted reports whether anybody has scripts.
+func (v *View) Scripted() bool { return len(v.scripts) > 0 }
 
 // Setting is a live setting, "" if it was never made.
 func (v *View) Setting(key string) string { return v.settings[key] }

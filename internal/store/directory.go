@@ -125,7 +125,8 @@ type DirectoryView struct {
 	Accounts  []Account
 	Addresses []Address
 	Keys      []DKIMKey
-	Settings  map[string]string // live settings of the command layer, by dotted key
+	Scripts   map[ScriptOwner]ScriptState // of those who have any; nil if nobody has
+	Settings  map[string]string           // live settings of the command layer, by dotted key
 }
 
 // Audit says who changes what; it is written in the change's own transaction.
@@ -167,4 +168,10 @@ type DirectoryTx interface {
 	PutKey(DKIMKey) error
 	DeleteKey(d DomainID, selector string) error
 	PutSetting(key, value string) error // "" deletes
+
+	// Scripts lists an owner's scripts, without Text; Script reads one (ErrNotFound).
+	Scripts(o ScriptOwner) ([]Script, error)
+	Script(o ScriptOwner, name string) (Script, error)
+	PutScript(Script) error // by owner and name; an active one is the only one
+	DeleteScript(o ScriptOwner, name string) error
 }

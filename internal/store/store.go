@@ -47,6 +47,7 @@ var (
 // declare the smaller interfaces that they need.
 type Store interface {
 	Directory
+	Scripts
 	Access
 	Acceptor
 	Mailboxes

@@ -55,10 +55,13 @@ func loadDirectory(t *tx) (*store.DirectoryView, error) {
 		return nil, err
 	}
 	settings, err := collect(t, func(r *rows, kv *[2]string) error { return r.scan(&kv[0], &kv[1]) }, "SELECT name, value FROM setting")
+	if err != nil {
+		return nil, err
+	}
 	for _, kv := range settings {
 		v.Settings[kv[0]] = kv[1]
 	}
-	return v, err
+	return v, loadScripts(t, v)
 }
 
 func scanAddress(r *rows, a *store.Address) error {

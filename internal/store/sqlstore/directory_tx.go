@@ -84,6 +84,9 @@ func (d directoryTx) DeleteDomain(id store.DomainID) error {
 	if _, err := d.t.exec("DELETE FROM dkim_key WHERE domain = $1", id); err != nil {
 		return err
 	}
+	if _, err := d.t.exec("DELETE FROM script WHERE owner = $1", store.ScriptsOfDomain(id)); err != nil {
+		return err
+	}
 	n, err := d.t.exec("DELETE FROM domain WHERE id = $1", id)
 	return missing(n, err, "domain %d", id)
 }
@@ -175,6 +178,7 @@ func (d directoryTx) DeleteAccount(id mailbox.AccountID) error {
 		"DELETE FROM subscription WHERE account = $1",
 		"DELETE FROM address WHERE account = $1 AND kind = 0",
 		"DELETE FROM ledger WHERE account = $1",
+		"DELETE FROM script WHERE owner = $1",
 		"DELETE FROM account WHERE id = $1",
 	} {
 		if _, err := d.t.exec(q, id); err != nil {

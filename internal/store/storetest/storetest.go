@@ -23,6 +23,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"Directory", testDirectory},
 		{"DirectoryRandom", testDirectoryRandom},
+		{"Scripts", testScripts},
 		{"Access", testAccess},
 		{"AccessConcurrent", testAccessConcurrent},
 		{"AcceptPlaces", testAcceptPlaces},
