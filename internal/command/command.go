@@ -22,6 +22,7 @@ import (
 	"posta/internal/directory"
 	"posta/internal/finding"
 	"posta/internal/policy"
+	"posta/internal/sieve"
 	"posta/internal/spam/learn"
 	"posta/internal/store"
 	"posta/internal/words"
@@ -88,10 +89,11 @@ type House struct {
 	Quarantine Quarantine
 	Append     Appender // nil where nothing can be stored
 	moves      moves
-	Digests    Digests // nil where no server runs
-	Learner    Learner // nil: there is none
-	DNS        DNS     // the records of our domains; nil: nothing knows them
-	Rotator    Rotator // nil where no server runs that looks at DNS
+	Sieve      sieve.Options // how scripts are compiled here
+	Digests    Digests       // nil where no server runs
+	Learner    Learner       // nil: there is none
+	DNS        DNS           // the records of our domains; nil: nothing knows them
+	Rotator    Rotator       // nil where no server runs that looks at DNS
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
 	// OwnIPs are the addresses that we send from; nil: not known.
@@ -139,7 +141,7 @@ var table = slices.Concat(
 	queueCommands, destinationCommands, reportCommands, reportSentCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands,
 	explainCommands, routeCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
-	dnsCommands, acceptedCommands, movingCommands,
+	dnsCommands, acceptedCommands, movingCommands, sieveCommands,
 )
 
 // All lists the commands.

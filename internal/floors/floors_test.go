@@ -21,12 +21,12 @@ var floors = []struct {
 	packages []string
 }{
 	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
-	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "sieve", "mbox", "parcel"}},
+	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "sieve", "mbox", "parcel", "srs"}},
 	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
 	{"state", []string{"blob", "store", "counts", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "bindtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest", "maildir", "imapclient"}},
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "mtasts", "dane", "refusal", "destination", "feedback", "standing", "reputation", "allowance", "zone", "probe", "audit", "zone/seen", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
-	{"decision", []string{"policy", "access", "reflector", "reportout"}},
+	{"decision", []string{"policy", "access", "scripts", "reflector", "reportout"}},
 	{"command", []string{"admit", "command", "config"}},
 	{"movement", []string{"jobs", "filing", "intake", "route", "relay", "queue", "daily", "quarantine", "outbox", "remind", "rescue", "train", "dnsapply", "drift", "report", "rotate", "moving"}},
 	{"doors", []string{"smtpserver", "imapserver", "pop3server", "web", "control"}},
@@ -42,6 +42,7 @@ var exceptions = map[string]string{
 	"message/charset ← message":  "its own part, apart so that addr can use it",
 	"message ← sieve":            "a script judges a message",
 	"message/charset ← sieve":    "header fields are compared decoded",
+	"addr ← srs":                 "it rewrites addresses",
 	"addr ← sieve":               "addresses are compared by their parts",
 	"message ← arf":              "a feedback report holds header fields",
 	"message ← dsn":              "a DSN is a message",
