@@ -37,6 +37,8 @@ import (
 	"posta/internal/rotate"
 	"posta/internal/route"
 	"posta/internal/scan"
+	"posta/internal/scripts"
+	"posta/internal/srs"
 	"posta/internal/store"
 	"posta/internal/train"
 )
@@ -110,6 +112,8 @@ type server struct {
 	queue        *queue.Queue
 	keeper       *quarantine.Keeper
 	train        *train.Trainer
+	scripts      *scripts.Cache // what people want done with their mail
+	forwards     *srs.Rewriter
 	watch        watch
 	rotate       *rotate.Rotator
 	remind       *remind.Reminder
@@ -244,6 +248,9 @@ func (s *server) joinIntake(ctx context.Context) (err error) {
 		return err
 	}
 	s.scanners, s.asking = scan.NewLive(runner), cfg.Scanners
+	if err := s.joinScripts(ctx); err != nil {
+		return err
+	}
 	s.in = intake.New(s.intakeConfig(), s.state.Directory, s.state.Store, s.state.Blobs, s.dns, s.login)
 	s.house.Explain, s.house.Append = s.in.Explain, storing(s.in)
 	return s.joinRecords()
@@ -361,6 +368,11 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.newDaily().Run(ctx) })
 	g.Go(func() error { return s.watchDaily(ctx) })
 	g.Go(func() error { return s.train.Run(ctx) })
+	g.Go(func() error {
+		a, end := s.newAnswerer()
+		defer end()
+		return a.Run(ctx)
+	})
 	g.Go(func() error { return s.rotate.Run(ctx) })
 	g.Go(func() error { return s.remind.Run(ctx) })
 	g.Go(func() error { return s.newDrift().Run(ctx) })

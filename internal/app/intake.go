@@ -25,7 +25,7 @@ func (s *server) intakeConfig() intake.Config {
 		},
 		Memory:   reputation.New(s.state.Store, reputation.Grey{Delay: time.Duration(cfg.Policy.Greylist)}, s.opt.Now),
 		Lifetime: time.Duration(cfg.Queue.Lifetime), TempDir: filepath.Join(cfg.Data, tempDir), Shared: cfg.Store.PostgreSQL != "",
-		Scanners: s.scanners, Learner: s.state.Learner, Answers: s.train, Sent: allowance.New(s.state.Store, s.opt.Now), NearLimit: s.nearLimit, Judged: s.reports.Judged, Now: s.opt.Now, Log: s.log,
+		Scanners: s.scanners, Learner: s.state.Learner, Scripts: s.scripts, Forwards: s.forwards, Answers: s.train, Sent: allowance.New(s.state.Store, s.opt.Now), NearLimit: s.nearLimit, Judged: s.reports.Judged, Now: s.opt.Now, Log: s.log,
 	}
 }
 

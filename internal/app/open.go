@@ -181,7 +181,7 @@ func openBucket(ctx context.Context, c *config.S3) (blob.Store, error) {
 
 // House is the state as commands see it.
 func (s *State) House() *command.House {
-	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Access: s.Access, Policies: s.Policies, Rescue: s.rescue, Spam: s.Learner, Learner: released{s}, Quarantine: s.releases}
+	return &command.House{Store: s.Store, Blobs: s.Blobs, Directory: s.Directory, Access: s.Access, Policies: s.Policies, Rescue: s.rescue, Spam: s.Learner, Learner: released{s}, Quarantine: s.releases, Sieve: sieveOptions()}
 }
 
 // Close closes what is open, bytes last, since metadata refers to them.

@@ -130,6 +130,8 @@ const (
 	RelayOpen         ID = "relay.open"
 	RcptUnknown       ID = "rcpt.unknown"
 	RcptFull          ID = "rcpt.full"
+	RcptFilter        ID = "rcpt.filter"
+	RcptSRS           ID = "rcpt.srs"
 	RcptLimit         ID = "rcpt.limit"
 	RcptAny           ID = "rcpt.any"
 	AddressSyntax     ID = "address.syntax"
@@ -367,6 +369,8 @@ var catalogue = [...]Check{
 	{RelayOpen, 178, Critical, "RFC 5321 §3.6.1; RFC 2505 §2.1", "CH-SMTP-10 S68 S69"},
 	{RcptUnknown, 29, Critical, "RFC 5321 §3.3", "CH-SMTP-14"},
 	{RcptFull, 30, Critical, "RFC 3463 §3.3", "CH-SMTP-14"},
+	{RcptFilter, 291, Info, "RFC 5429", "S100"},
+	{RcptSRS, 292, Low, "RFC 5321 §4.5.5", "S15"},
 	{RcptLimit, 31, Low, "RFC 5321 §4.5.3.1.8", "S83"},
 	{RcptAny, 183, Medium, "RFC 5321 §3.3, §6.1", "CH-SMTP-14"},
 	{AddressSyntax, 32, Critical, "RFC 5321 §4.1.2", "CH-SMTP-10"},

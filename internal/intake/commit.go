@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"posta/internal/finding"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
+	"posta/internal/message"
 	"posta/internal/policy"
 	"posta/internal/smtp"
 	"posta/internal/store"
@@ -51,7 +53,7 @@ func (k *sink) Commit(ctx context.Context) []smtp.Reply {
 		rec.Asked = asked.String()
 	}
 	if k.s.rehearsal != nil {
-		return k.rehearsed(set, asked, verdicts, rec)
+		return k.rehearsed(ctx, f, set, asked, verdicts, rec)
 	}
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		rec.Stage, rec.Reply, rec.Replied = trace.AtData, refusal.String(), in.cfg.Now()
@@ -127,9 +129,18 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 		// reply. It reads it now.
 		return k.answers(done, verdicts, repeated)
 	}
-	keys = acceptedKeys(keys, verdicts)
 	action := verdicts[slices.Index(repeated, false)].Action
-	a, err := k.accept(f, sum, verdicts, keys, rec, done)
+	w, err := k.file(ctx, f, verdicts, rec)
+	if err == nil {
+		if refusal := w.refusal(rec, verdicts, repeated); refusal != nil {
+			return k.answer(*refusal)
+		}
+	}
+	var a *store.Accept
+	if err == nil {
+		a, err = k.accept(f, w, sum, acceptedKeys(keys, verdicts), rec, done)
+	}
+	keys = acceptedKeys(keys, verdicts)
 	if err == nil {
 		_, err = in.commit(ctx, a, k.spool.body())
 	}
@@ -141,6 +152,9 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	k.rememberVerdicts(verdicts)
 	k.tellJudged(f, action)
 	k.rememberWritten(f.tree.Envelope)
+	if w.scripts != nil {
+		in.noteDuplicates(ctx, w.scripts.notes)
+	}
 	in.held.add(int64(len(a.Holds)) * k.spool.size)
 	in.counts.Accepted.Add(1)
 	in.counts.Octets.Add(k.received)
@@ -214,21 +228,97 @@ func confirmClass(c mail.Class) mail.Class {
 	return c
 }
 
-// accept builds the transaction from the effects that filing gives.
-func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []store.ConfirmKey, rec *trace.Record, done smtp.Reply) (*store.Accept, error) {
-	in, e := k.s.in, k.env
+// filed is a message with what becomes of it.
+type filed struct {
+	k        *sink
+	p        *prefixes
+	env      *mail.Envelope // with the recipients that scanners added
+	verdicts []mail.Verdict
+	effects  []mail.Effect
+	scripts  *filer         // nil: nobody has any
+	refused  map[int]string // recipients whose scripts refuse the message, with their words
+}
+
+// file finds out where the message goes: it asks the directory and runs the scripts of
+// its recipients.
+func (k *sink) file(ctx context.Context, f *facts, verdicts []mail.Verdict, rec *trace.Record) (*filed, error) {
 	p, err := k.prefix(f)
 	if err != nil {
 		return nil, err
 	}
+	w := &filed{k: k, p: p}
+	w.env, w.verdicts = k.forFiling(verdicts, rec)
+	w.env = k.tx.withSenders(w.env)
+	w.scripts, w.effects, err = k.scripted(ctx, f, &rec.Findings, w.env, p, filing.File(k.tx.view, w.env, w.verdicts))
+	if err != nil || w.scripts == nil || len(w.scripts.rejects) == 0 {
+		return w, err
+	}
+	var more []mail.Effect
+	w.refused, more = w.scripts.settleRefusals(w.alone())
+	w.effects = append(w.effects, more...)
+	return w, nil
+}
+
+// alone reports whether a recipient's refusal can be the reply: with LMTP each has his
+// own, elsewhere all must refuse.
+func (w *filed) alone() bool {
+	if w.k.env.Client.Door == mail.LMTP {
+		return true
+	}
+	refused := map[int]bool{}
+	for _, x := range w.scripts.rejects {
+		refused[x.effect.Recipient] = true
+	}
+	for i, v := range w.verdicts {
+		if v.Action < mail.Defer && (!refused[i] || w.scripts.taken[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// refusal puts what scripts refuse into the verdicts. It returns the reply when nobody
+// takes the message; nil if somebody does.
+func (w *filed) refusal(rec *trace.Record, verdicts []mail.Verdict, repeated []bool) *smtp.Reply {
+	if len(w.refused) == 0 {
+		return nil
+	}
+	k := w.k
+	var reply *smtp.Reply
+	left := 0
+	for i := range verdicts {
+		text, no := w.refused[i]
+		if !no {
+			if verdicts[i].Action < mail.Defer || repeated[i] {
+				left++
+			}
+			continue
+		}
+		reply = k.refusedByScript(text)
+		verdicts[i] = mail.Verdict{Action: mail.Reject, Check: string(finding.RcptFilter)}
+		rec.To[i].Action, rec.To[i].Check, rec.To[i].Reply = mail.Reject.String(), string(finding.RcptFilter), reply.String()
+	}
+	if left > 0 {
+		return nil
+	}
+	rec.Stage, rec.Reply, rec.Replied = trace.AtData, reply.String(), k.s.in.cfg.Now()
+	k.s.in.counts.refused(reply.Check)
+	if k.tx.placed == k.env.ID {
+		k.s.in.store.KeepRefused(rec.Encode())
+	}
+	return reply
+}
+
+// accept builds the transaction from the effects that filing gives.
+func (k *sink) accept(f *facts, w *filed, sum [32]byte, keys []store.ConfirmKey, rec *trace.Record, done smtp.Reply) (*store.Accept, error) {
+	in, e, p := k.s.in, k.env, w.p
 	if k.replaced {
 		sum = k.spool.sum()
 	}
 	now := in.cfg.Now()
 	a := &store.Accept{ID: e.ID, Confirm: keys, Unread: in.cfg.Shared}
 	a.Blob = store.NewBlob{ID: blob.NewID(now), Size: k.spool.size, SHA256: sum}
-	filed, verdicts := k.forFiling(verdicts, rec)
-	effects := filing.File(k.tx.view, filed, verdicts)
+	filed, verdicts, effects := w.env, w.verdicts, w.effects
 	if onlyDropped(effects) {
 		a.Blob = store.NewBlob{} // what is thrown away is not written first
 	}
@@ -238,7 +328,7 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 		case mail.Append:
 			a.Deliveries = append(a.Deliveries, delivery(p.stored, ef))
 		case mail.Enqueue:
-			out := k.enqueue(a, f, p, k.sealOf(f, filed, &ef))
+			out := k.enqueue(a, f, p, k.sealOf(f, filed, &ef), k.forwarded(filed, &ef), ef.By)
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
 			})
@@ -250,22 +340,31 @@ func (k *sink) accept(f *facts, sum [32]byte, verdicts []mail.Verdict, keys []st
 	if err := k.lookLater(a, f, filed, p, aside, rec); err != nil {
 		return nil, err
 	}
+	if err := w.answer(a, rec); err != nil {
+		return nil, err
+	}
 	rec.Stage, rec.Reply, rec.Replied = trace.Accepted, done.String(), in.cfg.Now()
 	t := rec.Encode()
 	a.Trace = &t
 	return a, nil
 }
 
-// enqueue is what of the message leaves sealed by a domain, or by none.
-func (k *sink) enqueue(a *store.Accept, f *facts, p *prefixes, seal string) *store.Enqueue {
-	for i := range a.Enqueues {
-		if a.Enqueues[i].Seal == seal {
-			return &a.Enqueues[i]
-		}
-	}
+// enqueue is what of the message leaves sealed by a domain, or by none, from a reverse-path,
+// and by an account's script, or by none.
+func (k *sink) enqueue(a *store.Accept, f *facts, p *prefixes, seal string, from addr.Address, by string) *store.Enqueue {
 	out := k.leaving(f, p)
+	out.ReversePath = from.String()
 	if out.Seal = seal; seal != "" {
 		out.Prefix = append(k.results(nil), p.outgoing...)
+	}
+	if by != "" {
+		results := len(out.Prefix) - len(p.outgoing)
+		out.Prefix = slices.Insert(bytes.Clone(out.Prefix), results, message.AppendField(nil, redirectedField, by)...)
+	}
+	for i := range a.Enqueues {
+		if q := &a.Enqueues[i]; q.Seal == seal && q.ReversePath == out.ReversePath && bytes.Equal(q.Prefix, out.Prefix) {
+			return q
+		}
 	}
 	a.Enqueues = append(a.Enqueues, out)
 	return &a.Enqueues[len(a.Enqueues)-1]
@@ -290,9 +389,13 @@ func delivery(common store.Delivery, ef mail.Effect) store.Delivery {
 	if ef.Junk {
 		d.Target.Role = mailbox.Junk
 	}
+	if role := mailbox.RoleOfAttr(ef.Use); role != mailbox.None {
+		d.Target.Role = role
+	}
 	if ef.Mailbox != "" {
 		d.Target = store.Target{Name: ef.Mailbox}
 	}
+	d.Flags = mailbox.Flags(ef.Flags)
 	return d
 }
 
@@ -312,7 +415,14 @@ func (in *Intake) effectText(tx *transaction, ef mail.Effect) string {
 		if acc := tx.view.Account(AccountID(ef.Account)); acc != nil {
 			login = acc.Login
 		}
-		return via + login + " → " + where.String()
+		to := where.String()
+		if ef.Use != "" {
+			to = ef.Use
+		}
+		if ef.Mailbox != "" {
+			to = ef.Mailbox
+		}
+		return via + login + " → " + to
 	case mail.Enqueue:
 		return via + "queue → " + ef.To.String()
 	case mail.Hold:
@@ -414,7 +524,9 @@ func recordQueued(r *store.AcceptRecord, leaving []store.Enqueue, view *director
 // recordWishes says what the client asked for with what leaves. All that leaves of one
 // message leaves by the same wishes.
 func recordWishes(r *store.AcceptRecord, q *store.Enqueue, view *directory.View) {
-	r.From = q.ReversePath
+	if len(r.Queued) == 0 {
+		r.From = q.ReversePath
+	}
 	login := ""
 	if acc := view.Account(q.Account); acc != nil {
 		login = acc.Login

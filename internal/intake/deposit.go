@@ -25,6 +25,9 @@ type Deposit struct {
 	TLSOptional bool
 	// Finish, when not nil, ends queue work in the same transaction.
 	Finish *store.Finish
+	// Copy, when not nil, is a placement of the message that is made with it; its Prefix,
+	// Envelope and so on are made here.
+	Copy *store.Delivery
 	// Digest, when not nil, says which held mail the message tells of, and is recorded
 	// in the same transaction.
 	Digest *store.Digest
@@ -54,6 +57,14 @@ func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 		if d.TLSOptional {
 			a.Enqueues[i].Prefix = []byte(store.TLSOptional)
 		}
+	}
+	if d.Copy != nil {
+		own := *d.Copy
+		own.InternalDate = now
+		if err := describe(&own, tree, blob.Bytes(d.Message)); err != nil {
+			return err
+		}
+		a.Deliveries = append(a.Deliveries, own)
 	}
 	rec.Author, rec.Subject, rec.MessageID = tree.Envelope.From, tree.Envelope.Subject, tree.Envelope.MessageID
 	rec.Size, rec.SHA256 = a.Blob.Size, hex.EncodeToString(a.Blob.SHA256[:])

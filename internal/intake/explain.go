@@ -236,13 +236,19 @@ func (s *session) explainMessage(ctx context.Context, e *mail.Envelope, message 
 }
 
 // rehearsed is where Commit ends in a rehearsal.
-func (k *sink) rehearsed(set *finding.Set, asked mail.Action, verdicts []mail.Verdict, rec *trace.Record) []smtp.Reply {
+func (k *sink) rehearsed(ctx context.Context, f *facts, set *finding.Set, asked mail.Action, verdicts []mail.Verdict, rec *trace.Record) []smtp.Reply {
 	k.s.rehearsal.set, k.s.rehearsal.asked, k.s.rehearsal.verdicts = set, asked, verdicts
 	if refusal := k.refused(verdicts, set); refusal != nil {
 		return k.answer(*refusal)
 	}
-	filed, all := k.forFiling(verdicts, rec)
-	k.s.rehearsal.effects = filing.File(k.tx.view, filed, all)
+	w, err := k.file(ctx, f, verdicts, rec)
+	if err != nil {
+		return k.answer(k.s.in.storeReply(mail.ID{}, err))
+	}
+	k.s.rehearsal.effects = w.effects
+	if refusal := w.refusal(rec, verdicts, make([]bool, len(verdicts))); refusal != nil {
+		return k.answer(*refusal)
+	}
 	return k.answer(smtp.New(250, "2.0.0", "Ok"))
 }
 

@@ -27,11 +27,13 @@ import (
 	"posta/internal/dkim"
 	"posta/internal/dnsbl"
 	"posta/internal/mail"
+	"posta/internal/mailbox"
 	"posta/internal/policy"
 	"posta/internal/reportout"
 	"posta/internal/reputation"
 	"posta/internal/resolver"
 	"posta/internal/scan"
+	"posta/internal/srs"
 	"posta/internal/store"
 )
 
@@ -43,6 +45,9 @@ type Store interface {
 	Usage(ctx context.Context, a AccountID) (octets, messages, quota int64, err error)
 	HeldStats(ctx context.Context) ([]store.HeldStat, error)
 	Trace(ctx context.Context, id mail.ID) (store.StoredTrace, error)
+	ListMailboxes(ctx context.Context, a AccountID) ([]mailbox.Mailbox, error)
+	FactsOf(ctx context.Context, kind store.FactKind, keys ...string) ([]store.Fact, error)
+	ChangeFacts(ctx context.Context, kind store.FactKind, keys []string, f func(store.Fact) store.Fact) error
 }
 
 // Answers is told of submitted mail that answers other mail, some time after it was
@@ -76,6 +81,11 @@ type Config struct {
 	Memory *reputation.Memory
 	// Learner says what was learned of such mail; nil: nothing was.
 	Learner Learner
+	// Scripts are what people want done with their mail; nil: nothing.
+	Scripts Scripts
+	// Forwards rewrites the reverse-path of strangers' mail that leaves again by an alias or
+	// a script of ours (SRS); nil: it stays.
+	Forwards *srs.Rewriter
 	// Answers hears whom our users answer, where there is a Memory; nil: nobody does.
 	Answers Answers
 	// Sent counts what our accounts submit in a day; nil counts nothing.

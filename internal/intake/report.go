@@ -50,7 +50,7 @@ func (k *sink) lookLater(a *store.Accept, f *facts, filed *mail.Envelope, p *pre
 		if ef.Kind == mail.Append {
 			els.Deliveries = append(els.Deliveries, delivery(p.stored, ef))
 		} else {
-			out := k.enqueue(els, f, p, k.sealOf(f, filed, &ef))
+			out := k.enqueue(els, f, p, k.sealOf(f, filed, &ef), k.forwarded(filed, &ef), ef.By)
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
 			})

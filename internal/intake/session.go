@@ -51,8 +51,9 @@ type transaction struct {
 	scan     *txScan      // nil: it concerns no scanner
 	set      *finding.Set // connection and envelope, once they were awaited
 	refused  []trace.Recipient
-	spread   int     // octets that its targets take in the accept record, see maxSpread
-	placed   mail.ID // under which its refusals are found; zero: nothing was refused yet
+	bounces  map[addr.Address]addr.Address // recipients that are SRS addresses of ours, and whom they stand for
+	spread   int                           // octets that its targets take in the accept record, see maxSpread
+	placed   mail.ID                       // under which its refusals are found; zero: nothing was refused yet
 	reserved []reservation
 	taken    time.Time // when it was taken from its account's day; zero: it was not, or it is accepted
 
@@ -182,7 +183,12 @@ func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) 
 		return nil // what is thrown away needs no recipient that exists
 	}
 	where, targets := filing.Ask(s.tx.view, r.Address)
-	if reply == nil {
+	if s.forwards(r.Address) {
+		where, targets = filing.Elsewhere, nil
+		if reply == nil {
+			reply = s.toSender(e, r.Address)
+		}
+	} else if reply == nil {
 		reply = s.whereTo(e, r.Address, where, granted.relay)
 	}
 	if reply == nil {

@@ -25,13 +25,16 @@ type Effect struct {
 	Account  int64
 	Junk     bool   // into the mailbox with the role Junk instead of the inbox
 	Mailbox  string // a mailbox by name, "" for the role
+	Use      string // with Mailbox "": the mailbox of this special use ("\\Archive"), made if it is missing
+	Flags    uint8  // mailbox.Flags with which it comes
 	Keywords []string
 
 	// For Enqueue; of Hold, To is the recipient itself.
 	To       addr.Address
 	Original string // ORCPT
 	Notify   Notify
-	Relayed  bool // by an alias of ours, not by the sender's own wish
+	Relayed  bool   // by an alias or a script of ours, not by the sender's own wish
+	By       string // login of the account whose script sends it on, "" if none did
 	// From is the reverse-path with which it leaves, in place of the envelope's: that of
 	// an alias's owner, or a rewritten one (SRS). nil is the envelope's.
 	From *addr.Address

@@ -101,6 +101,28 @@ func (b *Builder) Raw(mediaType string, body []byte) {
 	}
 }
 
+// Entity ends the header with a MIME entity that somebody wrote: its own fields, an empty
+// line, its body, with CRLF. Fields of it that no entity has (RFC 2045 §3) are left out.
+func (b *Builder) Entity(entity []byte) {
+	b.mimeVersion()
+	header, body := SplitHeader(entity)
+	encoded := false
+	for f := range Header(header).Fields() {
+		if strings.HasPrefix(strings.ToLower(f.Name()), "content-") {
+			b.b = append(b.b, f.Raw()...)
+			encoded = encoded || f.Is("Content-Transfer-Encoding")
+		}
+	}
+	if !encoded && has8Bit(body) {
+		b.Structured("Content-Transfer-Encoding", "8bit")
+	}
+	b.endHeader()
+	b.b = append(b.b, body...)
+	if n := len(b.b); b.b[n-1] != '\n' {
+		b.b = append(b.b, "\r\n"...)
+	}
+}
+
 // Multipart ends the header and opens a multipart. boundary should come from
 // Boundary. Parameters are added as given, quoted.
 func (b *Builder) Multipart(subtype, boundary string, params ...Param) {

@@ -1,6 +1,7 @@
 package rescue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -160,7 +161,7 @@ func (b *rebuilder) enqueue(a *store.Accept, r *store.AcceptRecord, tree *messag
 	}
 	for _, to := range r.Queued {
 		asked := r.AskedOf(to)
-		q := b.leaving(a, r, tree, asked.Seal)
+		q := b.leaving(a, r, tree, asked)
 		q.Recipients = append(q.Recipients, store.QueueTo{
 			Address: to.Address, Domain: to.Domain, Original: asked.Original, Notify: mail.Notify(asked.Notify),
 		})
@@ -168,14 +169,16 @@ func (b *rebuilder) enqueue(a *store.Accept, r *store.AcceptRecord, tree *messag
 	}
 }
 
-// leaving is what of the message leaves sealed by a domain, or by none.
-func (b *rebuilder) leaving(a *store.Accept, r *store.AcceptRecord, tree *message.Part, seal string) *store.Enqueue {
+// leaving is what of the message leaves from a reverse-path, sealed by a domain or by none.
+func (b *rebuilder) leaving(a *store.Accept, r *store.AcceptRecord, tree *message.Part, asked store.AcceptAsked) *store.Enqueue {
+	seal, from := asked.Seal, cmp.Or(asked.From, r.From)
 	for i := range a.Enqueues {
-		if a.Enqueues[i].Seal == seal {
+		if a.Enqueues[i].Seal == seal && a.Enqueues[i].ReversePath == from {
 			return &a.Enqueues[i]
 		}
 	}
 	q := b.wishes(r, tree)
+	q.ReversePath = from
 	q.Skip, q.Held, q.Expires = r.Skip, true, b.r.now().Add(b.o.Lifetime)
 	if plain, sealed := r.Prefixes(); seal == "" {
 		q.Prefix = plain

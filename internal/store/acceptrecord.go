@@ -110,13 +110,14 @@ type AcceptAsked struct {
 	Original string `json:"original,omitempty"` // ORCPT
 	Notify   uint8  `json:"notify,omitempty"`   // mail.Notify
 	Seal     string `json:"seal,omitempty"`     // Enqueue.Seal
+	From     string `json:"from,omitempty"`     // Enqueue.ReversePath, if it is not the record's From
 }
 
 // Queue adds what leaves by q to the record, its prefix excepted.
 func (r *AcceptRecord) Queue(q *Enqueue) {
 	for _, t := range q.Recipients {
 		as := 0
-		if asked := (AcceptAsked{Original: t.Original, Notify: uint8(t.Notify), Seal: q.Seal}); asked != (AcceptAsked{}) {
+		if asked := (AcceptAsked{Original: t.Original, Notify: uint8(t.Notify), Seal: q.Seal, From: q.otherFrom(r.From)}); asked != (AcceptAsked{}) {
 			if n := len(r.Asked); n == 0 || r.Asked[n-1] != asked {
 				r.Asked = append(r.Asked, asked)
 			}
@@ -124,6 +125,14 @@ func (r *AcceptRecord) Queue(q *Enqueue) {
 		}
 		r.Queued = append(r.Queued, AcceptForward{Address: t.Address, Domain: t.Domain, As: as})
 	}
+}
+
+// otherFrom is the reverse-path, if it is not this one; the null one is never another.
+func (q *Enqueue) otherFrom(from string) string {
+	if q.ReversePath == from {
+		return ""
+	}
+	return q.ReversePath
 }
 
 // AskedOf is what was asked for a recipient elsewhere.

@@ -25,12 +25,14 @@ const (
 	DMARCResult                         // what DMARC said of one domain's mail on one day
 	ReportTo                            // whom reports are not sent to, and which were
 	MovedIn                             // how far an import from another server came
+	Duplicate                           // an id that a script wants remembered (RFC 7352)
+	Answered                            // whom a script has answered
 )
 
 // FactKinds lists the kinds.
 func FactKinds() []FactKind {
 	return []FactKind{GreyTriplet, GreyPassed, Reputation, Correspondent, Allowance, Destination, ListState, ListChange, SourceName, SentMail,
-		TransportPolicy, TLSResult, DMARCResult, ReportTo, MovedIn}
+		TransportPolicy, TLSResult, DMARCResult, ReportTo, MovedIn, Duplicate, Answered}
 }
 
 // Bounds of one fact, in octets.
