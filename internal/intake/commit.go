@@ -160,7 +160,11 @@ func (k *sink) keep(ctx context.Context, f *facts, sum [32]byte, verdicts []mail
 	in.counts.Octets.Add(k.received)
 	k.s.last = &accepted{e.ID, keys}
 	k.tx.taken = time.Time{} // it stays taken
-	return k.answers(done, verdicts, repeated)
+	out := k.answers(done, verdicts, repeated)
+	for i, text := range w.refused { // LMTP
+		out[i] = *k.refusedByScript(text)
+	}
+	return out
 }
 
 // acceptedKeys are those of the recipients that this accept answers for. One that
