@@ -333,6 +333,9 @@ func (a *Action) place() string {
 	return a.Mailbox
 }
 
+// String says what an action is, for people: "fileinto \"Lists\" \"\\Seen\"".
+func (a Action) String() string { return a.describe() }
+
 // describe says what an action is, for the trace.
 func (a *Action) describe() string {
 	s := a.Kind.String()
