@@ -98,6 +98,7 @@ type notices struct{ s *server }
 
 // Deposit implements queue.Depositor.
 func (n notices) Deposit(ctx context.Context, d queue.Deposit) error {
+	d.To = n.s.in.StandsFor(d.To)
 	switch where, _ := filing.Ask(n.s.state.Directory.View(), d.To); where {
 	case filing.Unknown, filing.Looping, filing.TooMany, filing.Reflector:
 		return queue.ErrUndeliverable

@@ -39,6 +39,7 @@ type Deposit struct {
 // nobody's (RFC 5321 §6.1).
 func (in *Intake) Deposit(ctx context.Context, d Deposit) error {
 	now := in.cfg.Now()
+	d.To = in.StandsFor(d.To)
 	e := &mail.Envelope{
 		ID: d.ID, Received: now, UTF8: d.UTF8,
 		Client:     mail.Client{Door: mail.Internal, Class: mail.Authenticated, HELO: in.cfg.Hostname},

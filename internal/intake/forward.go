@@ -53,6 +53,18 @@ func (s *session) toSender(e *mail.Envelope, a addr.Address) *smtp.Reply {
 	return nil
 }
 
+// StandsFor is the sender for whom an SRS address of ours stands; any other address is
+// itself. A notice about mail that we forwarded goes to him.
+func (in *Intake) StandsFor(a addr.Address) addr.Address {
+	if in.cfg.Forwards == nil || !srs.Is(a) || !in.dir.View().Local(a.Domain) {
+		return a
+	}
+	if to, err := in.cfg.Forwards.Reverse(a, in.cfg.Now()); err == nil {
+		return to
+	}
+	return a
+}
+
 // withSenders is an envelope in which those for whom SRS addresses stand are in their
 // place.
 func (tx *transaction) withSenders(e *mail.Envelope) *mail.Envelope {
