@@ -4,37 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"posta/internal/follow"
 	"posta/internal/store"
 )
-
-// followPage is how many rows are read at once.
-const followPage = 2000
 
 // Followed is the access map of a store, kept up to date: it is read whole once,
 // and then only what changed. It is safe for use by many goroutines.
 type Followed struct {
-	src  store.Access
+	rows *follow.Reader
 	live Live
 	load sync.Mutex // one reader of the store at a time
 
-	mu     sync.Mutex // of what follows, and of changes to live; not held over a read
-	change int64
-	until  map[Key]time.Time // entries that end
-	next   atomic.Int64      // when the first of them ends, in nanoseconds since 1970; 0: none
-	loaded atomic.Bool
+	mu    sync.Mutex        // of what follows, and of changes to live; not held over a read
+	until map[Key]time.Time // entries that end
+	next  atomic.Int64      // when the first of them ends, in nanoseconds since 1970; 0: none
 }
 
 // Follow makes a Followed, which is empty until it is refreshed.
 func Follow(src store.Access) *Followed {
-	return &Followed{src: src, until: map[Key]time.Time{}}
+	return &Followed{rows: follow.New(src), until: map[Key]time.Time{}}
 }
 
 // Loaded reports whether the map has been read: who only changes it needs no copy.
-func (f *Followed) Loaded() bool { return f.loaded.Load() }
+func (f *Followed) Loaded() bool { return f.rows.Loaded() }
 
 // At is the map in force at a moment; it does not read the store. A nil Followed
 // has an empty map.
@@ -80,85 +77,46 @@ func (f *Followed) setNext() {
 func (f *Followed) Refresh(ctx context.Context) error {
 	f.load.Lock()
 	defer f.load.Unlock()
-	if !f.loaded.Load() {
-		return f.reload(ctx)
-	}
-	for {
-		page, err := f.src.AccessSince(ctx, f.change, followPage)
-		if errors.Is(err, store.ErrConflict) {
-			return f.reload(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("access map: %w", err)
-		}
-		if err := f.take(page); err != nil || len(page) < followPage {
-			return err
-		}
-	}
-}
-
-// reload reads everything, and then what changed meanwhile.
-func (f *Followed) reload(ctx context.Context) error {
-	change, err := f.src.AccessChange(ctx)
-	if err != nil {
+	if err := f.rows.Refresh(ctx, (*copied)(f)); err != nil {
 		return fmt.Errorf("access map: %w", err)
 	}
+	return nil
+}
+
+// copied is a Followed as the reader of the store's rows sees it.
+type copied Followed
+
+// Replace implements follow.Copy.
+func (f *copied) Replace(all iter.Seq2[store.AccessEntry, error]) error {
 	until := map[Key]time.Time{}
 	var failed error
 	m, err := Collect(func(yield func(Key, Value) bool) {
-		after := ""
-		for n := followPage; n == followPage; {
-			page, err := f.src.ListAccess(ctx, after, followPage)
-			if failed = err; err != nil {
+		for e, err := range all {
+			var c Change
+			if err == nil {
+				c, err = changeOf(e)
+			}
+			if failed = err; err != nil || !yield(c.Key, c.Value) {
 				return
 			}
-			n = len(page)
-			for _, e := range page {
-				after = e.Key
-				c, err := changeOf(e)
-				if failed = err; err != nil || !yield(c.Key, c.Value) {
-					return
-				}
-				if !e.Until.IsZero() {
-					until[c.Key] = e.Until
-				}
+			if !e.Until.IsZero() {
+				until[c.Key] = e.Until
 			}
 		}
 	})
 	if err = errors.Join(failed, err); err != nil {
-		return fmt.Errorf("access map: %w", err)
+		return err
 	}
 	f.mu.Lock()
-	f.change, f.until = change, until
+	defer f.mu.Unlock()
+	f.until = until
 	f.live.now.Store(m)
-	f.setNext()
-	f.mu.Unlock()
-	f.loaded.Store(true)
-	return f.behind(ctx)
+	(*Followed)(f).setNext()
+	return nil
 }
 
-// behind takes what changed while everything was read. Removed rows that new are
-// not forgotten yet, so that there is no conflict.
-func (f *Followed) behind(ctx context.Context) error {
-	for {
-		page, err := f.src.AccessSince(ctx, f.change, followPage)
-		if err == nil {
-			err = f.take(page)
-		}
-		if err != nil {
-			return fmt.Errorf("access map: %w", err)
-		}
-		if len(page) < followPage {
-			return nil
-		}
-	}
-}
-
-// take makes changes live.
-func (f *Followed) take(page []store.AccessEntry) error {
-	if len(page) == 0 {
-		return nil
-	}
+// Take implements follow.Copy.
+func (f *copied) Take(page []store.AccessEntry) error {
 	changes := make([]Change, len(page))
 	for i, e := range page {
 		var err error
@@ -177,8 +135,7 @@ func (f *Followed) take(page []store.AccessEntry) error {
 			f.until[changes[i].Key] = e.Until
 		}
 	}
-	f.change = page[len(page)-1].Change
-	f.setNext()
+	(*Followed)(f).setNext()
 	return nil
 }
 

@@ -122,6 +122,7 @@ func (s *server) sweep(ctx context.Context) error {
 		Compact(ctx, s.state.Store, s.state.Blobs, now),
 		s.traces.sweep(ctx, s.state.Store, now, s.log),
 		s.state.Store.SweepAccess(ctx, now.Add(-accessKeep)),
+		s.state.Store.Rules().SweepAccess(ctx, now.Add(-accessKeep)),
 		s.forget(ctx, now),
 	)
 }

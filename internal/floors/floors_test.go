@@ -21,9 +21,9 @@ var floors = []struct {
 	packages []string
 }{
 	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
-	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "sieve", "mbox", "parcel", "srs"}},
+	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "rules", "rewrite", "sieve", "mbox", "parcel", "srs"}},
 	{"domain", []string{"mail", "mailbox", "finding", "letter"}},
-	{"state", []string{"blob", "store", "counts", "directory", "trace", "spam/tally"}},
+	{"state", []string{"blob", "store", "follow", "counts", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "bindtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest", "maildir", "imapclient"}},
 	{"judgement", []string{"spf", "dkim", "arc", "dmarc", "iprev", "helo", "dnsbl", "mtasts", "dane", "refusal", "destination", "feedback", "standing", "reputation", "allowance", "zone", "probe", "audit", "zone/seen", "milter", "scan", "spam", "spam/content", "spam/learn", "spam/links", "spam/attach", "spam/spamtest"}},
 	{"decision", []string{"policy", "access", "scripts", "reflector", "reportout"}},
@@ -49,6 +49,8 @@ var exceptions = map[string]string{
 	"addr ← dsn":                 "a DSN holds addresses",
 	"blob ← store":               "a row says where a blob rests",
 	"store ← counts":             "counts are added to the facts of the store",
+	"store ← follow":             "it reads the rows of the store's contract",
+	"follow ← directory":         "how the rules are kept up to date",
 	"store ← directory":          "the directory is a view of the store's contract",
 	"store ← trace":              "the store keeps traces as opaque records of its contract",
 	"blob/record ← blob/pack":    "the record format that both stores share",

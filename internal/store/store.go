@@ -59,6 +59,9 @@ type Store interface {
 	Facts
 	Reports
 
+	// Rules are the rules of addresses, rewriting and transports (package rules), kept as
+	// the access map is, apart from it.
+	Rules() Access
 	// Ping asks whether a write would be possible now (/readyz).
 	Ping(ctx context.Context) error
 	// Subscribe wakes the returned channel (capacity 1, coalesced) after commits

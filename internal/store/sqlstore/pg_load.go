@@ -51,7 +51,7 @@ func Load(ctx context.Context, dsn, file string) (err error) {
 }
 
 // seeded are the tables that have rows from the schema on.
-var seeded = map[string]bool{"directory": true, "latch": true, "access_state": true}
+var seeded = map[string]bool{"directory": true, "latch": true, "access_state": true, "rule_state": true}
 
 func vacant(t *tx, tables []string) error {
 	for _, table := range tables {

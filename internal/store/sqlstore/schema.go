@@ -30,7 +30,7 @@ type schemaStep struct {
 }
 
 func mainSchema() schema {
-	return schema{"main", []schemaStep{{file: "main_0001.sql"}, {file: "main_0002.sql"}, {file: "main_0003.sql"}, {file: "main_0004.sql"}, {file: "main_0005.sql"}, {file: "main_0006.sql"}, {file: "main_0007.sql"}, {file: "main_0008.sql"}, {chunk: fillWeeks}, {file: "main_0009.sql"}}}
+	return schema{"main", []schemaStep{{file: "main_0001.sql"}, {file: "main_0002.sql"}, {file: "main_0003.sql"}, {file: "main_0004.sql"}, {file: "main_0005.sql"}, {file: "main_0006.sql"}, {file: "main_0007.sql"}, {file: "main_0008.sql"}, {chunk: fillWeeks}, {file: "main_0009.sql"}, {file: "main_0010.sql"}}}
 }
 
 func sideSchema() schema {

@@ -17,14 +17,15 @@ import (
 
 // Store implements store.Store on an engine.
 type Store struct {
-	main  engine // metadata of mail
-	side  engine // what finds traces; the same as main in PostgreSQL
-	trail *trail // writes side, behind the commits of main
-	facts engine // small facts; the same as main in PostgreSQL
-	fail  *durable.Failpoints
-	clock func() time.Time
-	wakes *notifier
-	lock  io.Closer // of the data folder; nil in PostgreSQL
+	followed        // the access map
+	main     engine // metadata of mail
+	side     engine // what finds traces; the same as main in PostgreSQL
+	trail    *trail // writes side, behind the commits of main
+	facts    engine // small facts; the same as main in PostgreSQL
+	fail     *durable.Failpoints
+	clock    func() time.Time
+	wakes    *notifier
+	lock     io.Closer // of the data folder; nil in PostgreSQL
 
 	unconfirmed unconfirmedSet
 	confirmed   confirmedKeys
@@ -70,6 +71,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.followed = followed{s.main, "access"}
 	if s.trail, err = newTrail(s.main, s.side, s.side == s.main); err != nil {
 		return nil, err
 	}

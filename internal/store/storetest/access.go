@@ -22,6 +22,17 @@ func changeAccess(t testing.TB, s store.Access, f func(store.AccessTx) error) er
 	})
 }
 
+// below puts a store's own access map under another store.Access.
+type below struct{ store.Store }
+
+// rulesOf is a store whose access map is that of the rules: both keep one contract.
+func rulesOf(s store.Store) store.Store {
+	return struct {
+		below
+		store.Access
+	}{below{s}, s.Rules()}
+}
+
 // accessFollower takes changes as a node does.
 type accessFollower struct {
 	change int64

@@ -26,6 +26,7 @@ func Run(t *testing.T, open Open) {
 		{"Scripts", testScripts},
 		{"Access", testAccess},
 		{"AccessConcurrent", testAccessConcurrent},
+		{"Rules", func(t *testing.T, a, b store.Store) { testAccess(t, rulesOf(a), rulesOf(b)) }},
 		{"AcceptPlaces", testAcceptPlaces},
 		{"AcceptErrors", testAcceptErrors},
 		{"AcceptConcurrent", testAcceptConcurrent},
