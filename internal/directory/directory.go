@@ -14,21 +14,31 @@ import (
 	"sync/atomic"
 
 	"posta/internal/addr"
+	"posta/internal/follow"
 	"posta/internal/mailbox"
+	"posta/internal/rules"
 	"posta/internal/store"
 )
 
 // Directory is the current view. Look-ups do not block and may be made from any
 // goroutine.
 type Directory struct {
-	src  store.Directory
-	view atomic.Pointer[View]
-	load sync.Mutex // one loader at a time
+	src   store.Directory
+	rules *follow.Reader // nil where the store keeps none
+	view  atomic.Pointer[View]
+	load  sync.Mutex // one loader at a time
 }
+
+// Ruled is a store that keeps rules of addresses beside the directory, as store.Store
+// does.
+type Ruled interface{ Rules() store.Access }
 
 // Open loads the first view.
 func Open(ctx context.Context, src store.Directory) (*Directory, error) {
 	d := &Directory{src: src}
+	if r, ok := src.(Ruled); ok {
+		d.rules = follow.New(r.Rules())
+	}
 	if err := d.Refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -43,12 +53,27 @@ func (d *Directory) View() *View { return d.view.Load() }
 func (d *Directory) Refresh(ctx context.Context) error {
 	d.load.Lock()
 	defer d.load.Unlock()
-	if v := d.view.Load(); v != nil {
+	if err := d.refreshView(ctx); err != nil {
+		return err
+	}
+	if d.rules == nil {
+		return nil
+	}
+	if err := d.rules.Refresh(ctx, (*ruleCopy)(d)); err != nil {
+		return fmt.Errorf("address rules: %w", err)
+	}
+	return nil
+}
+
+// refreshView takes a new view of all but the rules.
+func (d *Directory) refreshView(ctx context.Context) error {
+	old := d.view.Load()
+	if old != nil {
 		n, err := d.src.DirectoryVersion(ctx)
 		if err != nil {
 			return fmt.Errorf("directory version: %w", err)
 		}
-		if n == v.version {
+		if n == old.version {
 			return nil
 		}
 	}
@@ -56,7 +81,11 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load directory: %w", err)
 	}
-	d.view.Store(newView(raw))
+	v := newView(raw)
+	if old != nil {
+		v.rules = old.rules
+	}
+	d.view.Store(v)
 	return nil
 }
 
@@ -71,6 +100,7 @@ type View struct {
 	keys     map[string][]store.DKIMKey
 	settings map[string]string
 	scripts  map[store.ScriptOwner]store.ScriptState
+	rules    *rules.Set
 }
 
 // key of an address; local is folded and without +detail.
@@ -111,11 +141,13 @@ func newView(raw *store.DirectoryView) *View {
 	return v
 }
 
-// Local reports whether a domain is ours.
-func (v *View) Local(d addr.Domain) bool { return v.domains[string(d)] != nil }
+// Local reports whether a domain is ours: one that we have, or another name of it.
+func (v *View) Local(d addr.Domain) bool { return v.LocalName(string(d)) }
 
 // LocalName is Local for a name in lower case without a final dot.
-func (v *View) LocalName(name string) bool { return v.domains[name] != nil }
+func (v *View) LocalName(name string) bool {
+	return v.domains[name] != nil || v.domains[string(v.nameOf(addr.Domain(name)))] != nil
+}
 
 // Domains lists our domains' names, in no order.
 func (v *View) Domains() []string {
@@ -149,7 +181,7 @@ func (v *View) ByLogin(login string) *store.Account {
 	if err != nil {
 		return nil
 	}
-	if e, _ := v.lookup(ad); e != nil && e.Kind == store.ToAccount {
+	if e := v.lookup(ad); e != nil && e.Kind == store.ToAccount {
 		return v.accounts[e.Account]
 	}
 	return nil
@@ -170,26 +202,21 @@ func (v *View) Scripted() bool { return len(v.scripts) > 0 }
 // Setting is a live setting, "" if it was never made.
 func (v *View) Setting(key string) string { return v.settings[key] }
 
-// lookup finds the entry of an address: the whole local part first, then without
-// +detail, then the catch-all, which is last by construction (S105).
-func (v *View) lookup(a addr.Address) (e *store.Address, catchAll bool) {
+// lookup finds the account or old alias of an address: the whole local part first,
+// then without +detail. Catch-alls are no part of it: they come last (S105).
+func (v *View) lookup(a addr.Address) *store.Address {
 	d := v.domains[string(a.Domain)]
 	if d == nil {
-		return nil, false
+		return nil
 	}
 	local := a.Local.Fold()
 	if e := v.address[key{d.ID, string(local)}]; e != nil {
-		return e, false
+		return e
 	}
 	if base, detail := addr.SplitDetail(local, "+"); detail != "" || base != local {
-		if e := v.address[key{d.ID, string(base)}]; e != nil {
-			return e, false
-		}
+		return v.address[key{d.ID, string(base)}]
 	}
-	if roleOf(string(local)) || v.reflector(local) {
-		return nil, false // answered by Resolve and Reflects, before any catch-all
-	}
-	return v.address[key{d.ID, ""}], true
+	return nil
 }
 
 // roleOf reports whether a local part is one that every domain must have

@@ -22,6 +22,7 @@ func (v *View) Reflects(a addr.Address) bool {
 	if !v.reflector(local) {
 		return false
 	}
+	a.Domain = v.nameOf(a.Domain)
 	d := v.domains[string(a.Domain)]
-	return d != nil && v.address[key{d.ID, string(local)}] == nil
+	return d != nil && v.address[key{d.ID, string(local)}] == nil && v.ruleOf(addr.Address{Local: local, Domain: a.Domain}).Value == ""
 }

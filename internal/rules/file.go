@@ -111,6 +111,7 @@ func Parse(text []byte, f File) ([]Placed, error) {
 		return nil, fmt.Errorf("rules: no format %q", f.Format)
 	}
 	lines := bytes.Count(text, []byte{'\n'}) + 1
+	lines = min(lines, 4<<20)
 	p := parser{File: f, rules: make([]Placed, 0, lines), at: make(map[string]int, lines)}
 	for line, text := range logical(string(text)) {
 		p.line(line, text)
