@@ -308,23 +308,3 @@ func quota(n int64) string {
 	}
 	return size(n)
 }
-
-func (c *cli) aliasCommand() *cobra.Command {
-	return c.group("alias", "alias",
-		c.leaf("add ADDRESS TARGET...", "alias.add", 2, true, func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd, "alias.add", command.Alias{Address: args[0], Targets: args[1:]}, "done.alias.add", args[0], strings.Join(args[1:], ", "))
-		}),
-		c.leaf("remove ADDRESS", "alias.remove", 1, false, func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd, "alias.remove", command.Name{Name: args[0]}, "done.alias.remove", args[0])
-		}),
-		c.leaf("ls", "alias.ls", 0, false, func(cmd *cobra.Command, _ []string) error {
-			var out []command.Alias
-			return c.list(cmd, "alias.ls", struct{}{}, &out, "head.alias", func() (rows [][]string) {
-				for _, a := range out {
-					rows = append(rows, []string{a.Address, strings.Join(a.Targets, " ")})
-				}
-				return rows
-			})
-		}),
-	)
-}

@@ -163,6 +163,11 @@ func removeAccess(ctx context.Context, h *House, p Principal, a struct {
 // maxNote is the longest note, in octets.
 const maxNote = 400
 
+// oneLine reports whether a text can be a note.
+func oneLine(s string) bool {
+	return len(s) <= maxNote && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
 // entryOf validates an entry and gives its row.
 func (h *House) entryOf(p Principal, a AccessEntry) (store.AccessEntry, error) {
 	k, err := accessKey(a.Key)
@@ -179,7 +184,7 @@ func (h *House) entryOf(p Principal, a AccessEntry) (store.AccessEntry, error) {
 	if err != nil {
 		return store.AccessEntry{}, fail(ErrUsage, "error.access.value", a.Key, err)
 	}
-	if len(a.Note) > maxNote || !utf8.ValidString(a.Note) || strings.ContainsFunc(a.Note, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if !oneLine(a.Note) {
 		return store.AccessEntry{}, fail(ErrUsage, "error.access.note", maxNote)
 	}
 	if !a.Expires.IsZero() && !a.Expires.After(h.now()) {
@@ -188,8 +193,7 @@ func (h *House) entryOf(p Principal, a AccessEntry) (store.AccessEntry, error) {
 	return store.AccessEntry{Key: k.String(), Value: v.String(), Note: a.Note, Who: p.Name, At: h.now(), Until: a.Expires}, nil
 }
 
-// changeAccess makes the changes in one transaction, with its audit record: what was
-// before stands in it whole, since it is nowhere else afterwards.
+// changeAccess makes the changes to the access map.
 func (h *House) changeAccess(ctx context.Context, p Principal, cmd string, e AccessEdit) (*AccessChanged, error) {
 	if n := len(e.Put) + len(e.Remove); n > store.MaxAccessStep {
 		return nil, fail(ErrUsage, "error.access.many", n, store.MaxAccessStep)
@@ -198,8 +202,19 @@ func (h *House) changeAccess(ctx context.Context, p Principal, cmd string, e Acc
 	if err != nil {
 		return nil, err
 	}
+	out, err := h.changeRows(ctx, h.Store, p, cmd, put, keys)
+	if err == nil && h.Access != nil && h.Access.Loaded() {
+		err = h.Access.Refresh(ctx)
+	}
+	return out, err
+}
+
+// changeRows makes changes to the access map or the rules in one transaction, with its
+// audit record: what was before stands in it whole, since it is nowhere else afterwards.
+// keys are those of put, and then those to remove.
+func (h *House) changeRows(ctx context.Context, rows store.Access, p Principal, cmd string, put []store.AccessEntry, keys []string) (*AccessChanged, error) {
 	out := &AccessChanged{}
-	err = h.Store.ChangeAccess(ctx, func(tx store.AccessTx) (store.Audit, error) {
+	err := rows.ChangeAccess(ctx, func(tx store.AccessTx) (store.Audit, error) {
 		*out = AccessChanged{}
 		before, err := tx.Entries(keys...)
 		if err != nil {
@@ -231,9 +246,6 @@ func (h *House) changeAccess(ctx context.Context, p Principal, cmd string, e Acc
 		}
 		return a, tx.Delete(gone...)
 	})
-	if err == nil && h.Access != nil && h.Access.Loaded() {
-		err = h.Access.Refresh(ctx)
-	}
 	return out, err
 }
 

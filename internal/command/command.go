@@ -137,7 +137,7 @@ func bounded(c Command, most int64) Command {
 
 // table has every command; it is in commands*.go by subject.
 var table = slices.Concat(
-	domainCommands, accountCommands, ownCommands, languageCommands, aliasCommands, accessCommands, keyCommands,
+	domainCommands, accountCommands, ownCommands, languageCommands, aliasCommands, ruleCommands, accessCommands, keyCommands,
 	queueCommands, destinationCommands, reportCommands, reportSentCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands,
 	explainCommands, routeCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,

@@ -109,7 +109,7 @@ func (h *House) wantedDNS(ctx context.Context, q DNSQuery) (wantedRecords, error
 		return w, err
 	}
 	if w.made.Parked {
-		if n := countDomain(v, d); n.Accounts+n.Aliases > 0 {
+		if n := countDomain(v, d, h.rulesByDomain()); n.Accounts+n.Aliases > 0 {
 			return w, fail(ErrUsage, "error.dns.parked", w.domain, n.Accounts, n.Aliases)
 		}
 		w.records = zone.Parked(w.domain)

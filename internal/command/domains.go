@@ -7,6 +7,7 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/directory"
+	"posta/internal/rules"
 	"posta/internal/store"
 )
 
@@ -45,7 +46,7 @@ var domainCommands = []Command{
 			if d == nil {
 				return nil, nil, fail(ErrMissing, "error.domain.missing", name)
 			}
-			sum := countDomain(v, d)
+			sum := countDomain(v, d, h.rulesByDomain())
 			if sum.Accounts+sum.Aliases > 0 {
 				return nil, nil, fail(ErrUsage, "error.domain.used", name, sum.Accounts, sum.Aliases)
 			}
@@ -69,9 +70,10 @@ var domainCommands = []Command{
 		if err != nil {
 			return nil, err
 		}
+		ruled := h.rulesByDomain()
 		out := []Domain{}
 		for i := range v.Domains {
-			out = append(out, countDomain(v, &v.Domains[i]))
+			out = append(out, countDomain(v, &v.Domains[i], ruled))
 		}
 		slices.SortFunc(out, func(a, b Domain) int { return strings.Compare(a.Name, b.Name) })
 		return out, nil
@@ -86,8 +88,24 @@ func findDomain(v *store.DirectoryView, name string) *store.Domain {
 	return &v.Domains[i]
 }
 
-func countDomain(v *store.DirectoryView, d *store.Domain) Domain {
-	out := Domain{Name: d.Name, Language: languageOf(v, d.Name)}
+// rulesByDomain counts the rules that lead from addresses of a domain, or to it as another
+// name: a domain that has some is in use.
+func (h *House) rulesByDomain() map[string]int {
+	out := map[string]int{}
+	set := h.Directory.View().Rules()
+	for _, k := range []rules.Kind{rules.Address, rules.Fallback} {
+		for r := range set.All(k) {
+			out[r.Key[strings.LastIndexByte(r.Key, '@')+1:]]++
+		}
+	}
+	for r := range set.All(rules.AliasDomain) {
+		out[r.Value]++
+	}
+	return out
+}
+
+func countDomain(v *store.DirectoryView, d *store.Domain, ruled map[string]int) Domain {
+	out := Domain{Name: d.Name, Aliases: ruled[d.Name], Language: languageOf(v, d.Name)}
 	if text := v.Settings[stsSetting+d.Name]; text != "" {
 		if s, err := STSOf(text); err == nil {
 			out.STS = &s

@@ -27,7 +27,7 @@ var languageCommands = []Command{
 			if d == nil {
 				return nil, nil, fail(ErrMissing, "error.domain.missing", name)
 			}
-			before := countDomain(v, d)
+			before := countDomain(v, d, h.rulesByDomain())
 			out = before
 			if err := putLanguage(tx, name, a.Language, &out.Language); err != nil {
 				return nil, nil, err

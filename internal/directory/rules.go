@@ -2,6 +2,7 @@ package directory
 
 import (
 	"iter"
+	"slices"
 	"strings"
 
 	"posta/internal/addr"
@@ -60,6 +61,13 @@ func ruleOfRow(e store.AccessEntry) (rules.Rule, error) {
 
 // Rules are the rules of the view; nil is none.
 func (v *View) Rules() *rules.Set { return v.rules }
+
+// WithRules is the view as it would be with rules changed; one without a value goes.
+func (v *View) WithRules(changes []rules.Change) *View {
+	next := *v
+	next.rules = v.rules.With(changes)
+	return &next
+}
 
 // maxKey is room for the key of any address: local part, detail, domain.
 const maxKey = 64 + 2 + 1 + 255
@@ -271,4 +279,51 @@ func (v *View) RouteOf(domain string, all bool) (rules.Way, bool) {
 		}
 		key = strings.TrimPrefix(key, ".")[at:]
 	}
+}
+
+// Outward gives a target elsewhere its way. That of a domain over SMTP is left to route,
+// which asks at each attempt, so that a change holds for what waits too. local: leads back
+// to a user of ours; an error: way of this very recipient is a *Refused. The errors are
+// those of Resolve.
+func (v *View) Outward(from addr.Address, account mailbox.AccountID, t Target) ([]Target, error) {
+	w, by, ok := v.Way(from, account, t.Remote)
+	switch {
+	case !ok:
+	case w.By == rules.Local:
+		return v.inward(w.Host, t)
+	case w.By == rules.Refused:
+		reply, err := rules.ReplyOf(w.Host)
+		if err != nil {
+			return nil, ErrUnknown
+		}
+		return nil, &Refused{Reply: reply, Rule: by.Name()}
+	case w.By == rules.LMTP, w.By == rules.Piped, by.Kind != rules.Transport, strings.IndexByte(by.Key, '@') >= 0:
+		t.Transport = w.String()
+	}
+	return []Target{t}, nil
+}
+
+// inward is where local:user leads: an address of ours, or a user of the first of our
+// domains that has him; "" is the user of the address itself.
+func (v *View) inward(user string, t Target) ([]Target, error) {
+	if user == "" {
+		user = string(t.Remote.Local.Fold())
+	}
+	domains := v.Domains()
+	slices.Sort(domains)
+	if a, err := addr.ParseAddress(user); err == nil {
+		user, domains = string(a.Local), []string{string(a.Domain)}
+	}
+	for _, d := range domains {
+		a := addr.Address{Local: addr.Localpart(user), Domain: addr.Domain(d)}
+		if v.ruleOf(a).Value == "" && v.lookup(a) == nil {
+			continue
+		}
+		out, err := v.Resolve(a)
+		for i := range out {
+			out[i].Via = append(append(slices.Clone(t.Via), t.Remote.String()), out[i].Via...)
+		}
+		return out, err
+	}
+	return nil, ErrUnknown
 }

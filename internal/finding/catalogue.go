@@ -134,6 +134,10 @@ const (
 	RcptSRS           ID = "rcpt.srs"
 	RcptLimit         ID = "rcpt.limit"
 	RcptAny           ID = "rcpt.any"
+	RcptRule          ID = "rcpt.rule"
+	RcptMoved         ID = "rcpt.moved"
+	CatchAllKept      ID = "catchall.kept"
+	CatchAllForwards  ID = "catchall.forwards"
 	AddressSyntax     ID = "address.syntax"
 	EarlyTalker       ID = "smtp.early-talker"
 	BareNewline       ID = "smtp.bare-newline"
@@ -373,6 +377,10 @@ var catalogue = [...]Check{
 	{RcptSRS, 292, Low, "RFC 5321 §4.5.5", "S15"},
 	{RcptLimit, 31, Low, "RFC 5321 §4.5.3.1.8", "S83"},
 	{RcptAny, 183, Medium, "RFC 5321 §3.3, §6.1", "CH-SMTP-14"},
+	{RcptRule, 296, Critical, "RFC 5321 §3.3", "S103"},
+	{RcptMoved, 297, Critical, "RFC 5321 §3.4", "S103"},
+	{CatchAllKept, 298, Low, "RFC 5321 §3.3", "S104 S105"},
+	{CatchAllForwards, 299, High, "RFC 5321 §3.3, §6.2", "S104 S105"},
 	{AddressSyntax, 32, Critical, "RFC 5321 §4.1.2", "CH-SMTP-10"},
 	{EarlyTalker, 33, Medium, "RFC 5321 §3.1", "CH-SMTP-15"},
 	{BareNewline, 34, Critical, "RFC 5321 §2.3.8", "CH-SMTP-11"},

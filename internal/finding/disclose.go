@@ -35,7 +35,7 @@ var disclosures = map[ID]Disclosure{
 	DNSBLBody: ToProven, // which of the message's domains gave it away
 
 	"reputation": ToNobody, "access": ToNobody, "quarantine": ToNobody,
-	"resolver": ToNobody, "outbound": ToNobody,
+	"resolver": ToNobody, "outbound": ToNobody, "catchall": ToNobody,
 	"system": ToNobody, "sandbox": ToNobody, "cert": ToNobody,
 	DNSBLList:     ToNobody, // which lists we ask, and with which account
 	RateRcpt:      ToNobody, // what others sent to the recipient

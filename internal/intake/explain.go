@@ -183,7 +183,7 @@ func (s *session) explainRcpt(ctx context.Context, e *mail.Envelope, a addr.Addr
 
 var whereNames = [...]string{
 	filing.Here: "here", filing.Elsewhere: "elsewhere", filing.Unknown: "unknown", filing.Looping: "looping", filing.TooMany: "too-many",
-	filing.Reflector: "reflector",
+	filing.Reflector: "reflector", filing.Refused: "refused",
 }
 
 // explainPolicy tells what the table says of the findings so far.

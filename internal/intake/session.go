@@ -189,7 +189,7 @@ func (s *session) Rcpt(ctx context.Context, e *mail.Envelope, r mail.Recipient) 
 			reply = s.toSender(e, r.Address)
 		}
 	} else if reply == nil {
-		reply = s.whereTo(e, r.Address, where, granted.relay)
+		where, targets, reply = s.whereTo(e, r.Address, where, targets, granted.relay)
 	}
 	if reply == nil {
 		reply = s.byPolicy(ctx, e, r.Address)
@@ -222,31 +222,58 @@ func actionOf(r *smtp.Reply) string {
 	return mail.Reject.String()
 }
 
-// whereTo refuses relaying and addresses that do not exist. The old routes
-// through a relay (user%dom@here, a!b, quoted @) are refused as what they are,
-// whatever the directory holds. relay says that the access map lets mail for the
+// whereTo refuses relaying and addresses that do not exist, and asks of what may leave
+// whether a rule leads it back here. relay says that the access map lets mail for the
 // address leave again.
-func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer, relay bool) *smtp.Reply {
+func (s *session) whereTo(e *mail.Envelope, a addr.Address, where filing.Answer, targets []directory.Target, relay bool) (filing.Answer, []directory.Target, *smtp.Reply) {
+	leaves := e.Client.Class == mail.Authenticated || relay && !addr.LegacyRoute(a.Local)
+	var err error
+	if where == filing.Elsewhere && leaves {
+		if where, targets, err = filing.AskOut(s.tx.view, e, a); where == filing.Elsewhere {
+			return where, nil, nil
+		}
+	}
+	return where, targets, s.whereNot(e, a, where, err)
+}
+
+// whereNot refuses what leads nowhere. The old routes through a relay (user%dom@here,
+// a!b, quoted @) are refused as what they are, whatever the directory holds. err is
+// what is known of a rule that refuses.
+func (s *session) whereNot(e *mail.Envelope, a addr.Address, where filing.Answer, err error) *smtp.Reply {
 	subject := "<" + a.String() + ">"
-	authenticated := e.Client.Class == mail.Authenticated
 	switch where {
 	case filing.Here, filing.Reflector:
 		return nil
-	case filing.Elsewhere:
-		if authenticated || relay && !addr.LegacyRoute(a.Local) {
-			return nil
-		}
+	case filing.Refused:
+		return s.byRule(e, a, err)
 	case filing.Looping:
 		return s.refusal(e, a, finding.LoopHops, 550, subject, "the alias leads only to itself")
 	case filing.TooMany:
 		// Our own configuration is to blame, not the sender: it may be mended.
 		return s.refusal(e, a, finding.SystemBusy, 451, subject, "the address leads to more recipients than one message may have")
 	case filing.Unknown:
-		if !addr.LegacyRoute(a.Local) || authenticated {
+		if !addr.LegacyRoute(a.Local) || e.Client.Class == mail.Authenticated {
 			return s.refusal(e, a, finding.RcptUnknown, 550, subject, "no such recipient here")
 		}
 	}
 	return s.refusal(e, a, finding.RelayDenied, 554, subject, "Relay access denied")
+}
+
+// byRule refuses with the very reply that a rule says, with our check and link behind it.
+func (s *session) byRule(e *mail.Envelope, a addr.Address, err error) *smtp.Reply {
+	if err == nil {
+		_, err = s.tx.view.Resolve(a)
+	}
+	refused, ok := errors.AsType[*directory.Refused](err)
+	if !ok {
+		return s.refusal(e, a, finding.RcptUnknown, 550, "<"+a.String()+">", "no such recipient here")
+	}
+	check := finding.RcptRule
+	if refused.Moved {
+		check = finding.RcptMoved
+	}
+	r := refused.Reply.WithCheck(string(check), s.in.cfg.WhyURL+s.place(e, a, check).String())
+	return &r
 }
 
 // maxSpread bounds the octets of a transaction's targets in its accept record,
