@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"posta/internal/command"
+	"posta/internal/directory"
 	"posta/internal/finding"
 )
 
@@ -129,6 +130,7 @@ func (c *cli) printWay(r *command.ExplainedRcpt) {
 	if r.Where != "" {
 		c.line(1, "explain.where."+r.Where)
 	}
+	c.printWalk(r)
 	for _, s := range r.Rules {
 		changed := ""
 		if s.Changed {
@@ -153,6 +155,27 @@ func (c *cli) printWay(r *command.ExplainedRcpt) {
 	c.line(1, "explain.verdict", verdict)
 	for _, e := range r.Effects {
 		c.line(1, "explain.effect", e)
+	}
+}
+
+// printWalk writes what was asked of rules and directory, in order.
+func (c *cli) printWalk(r *command.ExplainedRcpt) {
+	if len(r.Walk) > 0 {
+		c.line(1, "explain.walk")
+	}
+	for _, s := range r.Walk {
+		stage := c.lang.Say("explain.stage." + string(s.Stage))
+		switch {
+		case s.Value == "":
+			c.line(2, "explain.walk.none", stage, s.Key)
+		case s.Stage == directory.StageDomain:
+			c.line(2, "explain.walk.step", stage, s.Key, c.lang.Say("explain.walk.ours"))
+		default:
+			c.line(2, "explain.walk.step", stage, s.Key, s.Value)
+		}
+	}
+	if r.More {
+		c.line(2, "explain.walk.more")
 	}
 }
 

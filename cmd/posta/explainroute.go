@@ -12,9 +12,11 @@ import (
 
 // explainRoute tells where mail for a domain goes, and which policy protects the way.
 func (c *cli) explainRoute() *cobra.Command {
-	return c.leaf("route ADDRESS|DOMAIN", "explain.route", 1, false, func(cmd *cobra.Command, args []string) error {
+	var q command.RouteQuery
+	cmd := c.leaf("route ADDRESS|DOMAIN", "explain.route", 1, false, func(cmd *cobra.Command, args []string) error {
 		var out command.RoutePlan
-		if err := c.do(cmd.Context(), "explain.route", command.RouteQuery{To: args[0]}, &out); err != nil {
+		q.To = args[0]
+		if err := c.do(cmd.Context(), "explain.route", q, &out); err != nil {
 			return err
 		}
 		if c.json {
@@ -23,9 +25,18 @@ func (c *cli) explainRoute() *cobra.Command {
 		c.printRoute(&out)
 		return nil
 	})
+	cmd.Flags().StringVar(&q.From, "from", "", c.lang.Say("flag.explain.from"))
+	cmd.Flags().StringVar(&q.Login, "login", "", c.lang.Say("flag.explain.login"))
+	return cmd
 }
 
 func (c *cli) printRoute(p *command.RoutePlan) {
+	if p.Rule != "" {
+		c.line(0, "explain.route.rule", p.Domain, p.Rule, p.Way)
+		if len(p.Hosts) == 0 && p.Error == "" {
+			return
+		}
+	}
 	switch {
 	case p.Here:
 		c.line(0, "explain.route.here", p.Domain)
@@ -33,6 +44,7 @@ func (c *cli) printRoute(p *command.RoutePlan) {
 	case p.Error != "":
 		c.line(0, "explain.route.error", p.Domain, p.Error)
 		return
+	case p.Rule != "":
 	case p.Fixed:
 		c.line(0, "explain.route.fixed", p.Domain)
 	default:

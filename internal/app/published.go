@@ -12,6 +12,7 @@ import (
 	"posta/internal/relay"
 	"posta/internal/resolver"
 	"posta/internal/route"
+	"posta/internal/rules"
 )
 
 // joinPublished makes what finds out where mail goes and how its way must be protected:
@@ -21,6 +22,9 @@ func (s *server) joinPublished() error {
 		Own: []string{strings.ToLower(s.cfg.Hostname)}, OwnAddrs: s.ownIPs(),
 		// With a dialer of one's own, where addresses lead is the dialer's matter.
 		Loopback: s.opt.Dial != nil,
+		Ways: func(domain string, all bool) (rules.Way, bool) {
+			return s.state.Directory.View().RouteOf(domain, all)
+		},
 	}
 	var err error
 	if rc.Default, err = smartHost(&s.cfg.Queue); err != nil {

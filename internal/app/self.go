@@ -30,6 +30,13 @@ func (s *server) self() []finding.Finding {
 	for _, p := range s.state.Access.At(s.opt.Now()).Relays() {
 		out = append(out, finding.Of(finding.RelayBroad, finding.Fail, p.String(), "access map", p.String()+" RELAY"))
 	}
+	for _, f := range s.state.Directory.View().CatchAlls() {
+		check := finding.CatchAllKept
+		if f.Forwards {
+			check = finding.CatchAllForwards
+		}
+		out = append(out, finding.Of(check, finding.Fail, f.Domain, "rule", f.Rule))
+	}
 	return slices.Concat(out, s.systemFindings(), s.listFindings(), s.scannerFindings(), s.keeper.Findings(),
 		rotate.Findings(s.state.Directory.View(), s.opt.Now()))
 }

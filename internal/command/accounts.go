@@ -13,6 +13,7 @@ import (
 	"posta/internal/allowance"
 	"posta/internal/directory"
 	"posta/internal/policy"
+	"posta/internal/rules"
 	"posta/internal/store"
 )
 
@@ -155,6 +156,9 @@ func addAccount(ctx context.Context, h *House, p Principal, a NewAccount) (any, 
 			return nil, nil, fail(ErrMissing, "error.domain.foreign", ad.Domain, ad.Domain)
 		}
 		if e := findAddress(v, d.ID, string(ad.Local)); e != nil {
+			return nil, nil, fail(ErrExists, "error.address.exists", ad)
+		}
+		if r := h.Directory.View().Rules().Get(rules.Address, []byte(ad.Fold().String())); r != "" && !leadsTo(r, ad.String()) {
 			return nil, nil, fail(ErrExists, "error.address.exists", ad)
 		}
 		acc := &store.Account{

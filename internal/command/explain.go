@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 
+	"posta/internal/directory"
 	"posta/internal/finding"
 	"posta/internal/store"
 )
@@ -45,7 +46,9 @@ type Explanation struct {
 type ExplainedRcpt struct {
 	Address string             `json:"address,omitempty"`
 	Access  []ExplainedRuleset `json:"access,omitempty"`
-	Where   string             `json:"where,omitempty"` // "here", "elsewhere", "unknown", "looping", "too-many"; "" was not asked
+	Where   string             `json:"where,omitempty"` // "here", "elsewhere", "unknown", "looping", "too-many", "refused"; "" was not asked
+	Walk    []directory.Step   `json:"walk,omitempty"`  // through rules, accounts and aliases
+	More    bool               `json:"more,omitempty"`  // the walk had more steps
 	Rules   []ExplainedRule    `json:"rules,omitempty"` // of policy that say anything
 	Reply   string             `json:"reply,omitempty"` // of a refusal at RCPT
 	Action  string             `json:"action"`

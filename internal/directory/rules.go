@@ -200,14 +200,31 @@ func (v *View) oldCatchAll(d addr.Domain) string {
 	return ""
 }
 
-// CatchAll is what takes all mail for a domain of ours that nothing else knows: the
-// value of its catch-all, its fallback or the fallback of all; "" for nothing.
-func (v *View) CatchAll(domain string) string {
-	f := v.lastRule(addr.Address{Local: "*", Domain: addr.Domain(domain)}, nil)
-	if f.Kind == rules.Glob && !strings.HasPrefix(strings.SplitN(f.Key+" ", " ", 2)[1], "*@") {
-		return ""
+// CatchAll is what takes all mail for a domain of ours that nothing else knows.
+type CatchAll struct {
+	Domain   string
+	Rule     string // as it stands: "@example.org lost@example.net"
+	Forwards bool   // to another server, which may refuse what we have accepted
+}
+
+// CatchAlls lists the domains that have one: a catch-all, a fallback, or the pattern
+// "*@" of the domain. One that refuses or drops is none.
+func (v *View) CatchAlls() []CatchAll {
+	var out []CatchAll
+	for _, d := range slices.Sorted(slices.Values(v.Domains())) {
+		a := addr.Address{Local: "any-name-at-all", Domain: addr.Domain(d)}
+		f := v.lastRule(a, nil)
+		if f.Value == "" || strings.HasPrefix(f.Value, "error:") || f.Value == "/dev/null" {
+			continue
+		}
+		r := newResolution(v)
+		r.expand(f, a, trail{})
+		forwards := slices.ContainsFunc(r.out, func(t Target) bool { return !t.Remote.IsZero() && t.Transport == "" })
+		if len(r.out) > 0 {
+			out = append(out, CatchAll{d, f.Key + " " + f.Value, forwards})
+		}
 	}
-	return f.Value
+	return out
 }
 
 // Way says by which way mail for a recipient elsewhere goes, in the order: the full

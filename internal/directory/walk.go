@@ -1,6 +1,10 @@
 package directory
 
-import "posta/internal/addr"
+import (
+	"posta/internal/addr"
+	"posta/internal/mailbox"
+	"posta/internal/rules"
+)
 
 // Stage says what was asked at one step of a walk.
 type Stage string
@@ -19,6 +23,10 @@ const (
 	StageOwner    Stage = "owner"     // owner-NAME; the value is the reverse-path from there on
 	StageLoop     Stage = "loop"      // been here already
 	StageSent     Stage = "sent"      // it leaves; the value is the address
+
+	StageTransport  Stage = "transport"   // a rule of the way of a recipient
+	StageSender     Stage = "sender"      // of a sender
+	StageAccountWay Stage = "account-way" // of an account
 )
 
 // Step is one question of a walk. Value "" says that nothing is there, and that the
@@ -42,4 +50,20 @@ func (v *View) Walk(a addr.Address) (steps []Step, more bool) {
 		return steps[:maxWalk], true
 	}
 	return steps, false
+}
+
+// WalkOut tells which rules Way asks for a recipient elsewhere.
+func (v *View) WalkOut(from addr.Address, account mailbox.AccountID, to addr.Address) []Step {
+	steps := []Step{{StageDomain, string(to.Domain), ""}}
+	if n := v.Renamed(to); n != to {
+		steps = append(steps, Step{StageName, string(to.Domain), string(n.Domain)})
+		to = n
+	}
+	for r := range v.waysOf(from, account, to) {
+		stage := map[rules.Kind]Stage{rules.Transport: StageTransport, rules.Sender: StageSender, rules.Account: StageAccountWay}[r.Kind]
+		if steps = append(steps, Step{stage, r.Key, r.Value}); r.Value != "" {
+			break
+		}
+	}
+	return steps
 }

@@ -169,6 +169,11 @@ func (s *session) explainRcpt(ctx context.Context, e *mail.Envelope, a addr.Addr
 	if s.tx.access.granted[a].action != mail.Discard {
 		where, _ := filing.Ask(s.tx.view, a)
 		out.Where = whereNames[where]
+		if where == filing.Elsewhere {
+			out.Walk = s.tx.view.WalkOut(e.ReversePath, AccountID(e.Client.Account), a)
+		} else {
+			out.Walk, out.More = s.tx.view.Walk(a)
+		}
 	}
 	if s.tx.set != nil {
 		s.explainPolicy(&out, a, mail.Accept)

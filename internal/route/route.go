@@ -4,8 +4,9 @@
 //
 // # Rules
 //
-// A configured route wins: the exact domain, then ".parent" for everything below
-// a parent, then the default. Otherwise the MX records in order of preference,
+// A configured route wins: a rule of the domain or the nearest parent that has one, what
+// the configuration says of it, the rule of everything, the default. Rules are asked at
+// each attempt, so that a changed one holds for what waits. Otherwise the MX records in order of preference,
 // in random order within one preference; without MX records the domain's own
 // addresses (the implicit MX, RFC 5321 §5.1). Of each host the IPv6 addresses
 // come first, then the IPv4 ones.
@@ -36,6 +37,7 @@ import (
 
 	"posta/internal/addr"
 	"posta/internal/resolver"
+	"posta/internal/rules"
 	"posta/internal/smtp"
 )
 
@@ -129,6 +131,10 @@ type Config struct {
 	Default   *Next            // smart host for everything; nil: by MX
 	Domains   map[string]*Next // "example.org" or ".example.org" for all below it; nil value: by MX in spite of Default
 	ShuffleBy func(n int) int  // a number in [0,n); nil is random
+	// Ways are the rules of the moment: of a domain and its parents or, with all, the one
+	// of everything. nil: there are none. A next hop that is one of the configured ones by
+	// host and port has its TLS and login.
+	Ways func(domain string, all bool) (rules.Way, bool)
 }
 
 // Router finds routes. It is immutable and safe for concurrent use.
@@ -148,7 +154,11 @@ func New(cfg Config, dns resolver.Resolver) *Router {
 // Route finds the hosts for a domain: A-labels in lower case, or an address
 // literal in brackets. It blocks for the DNS. The error is an *Error.
 func (r *Router) Route(ctx context.Context, domain string) (*Route, error) {
-	if n := r.configured(domain); n != nil {
+	n, err := r.next(domain)
+	if err != nil {
+		return nil, err
+	}
+	if n != nil {
 		return r.fixed(ctx, domain, n)
 	}
 	f := &finder{r: r, rt: &Route{Domain: domain}}
@@ -158,18 +168,71 @@ func (r *Router) Route(ctx context.Context, domain string) (*Route, error) {
 	return f.byMX(ctx, domain, Port)
 }
 
-// configured finds what the administrator said of a domain; nil: nothing.
-func (r *Router) configured(domain string) *Next {
+// next finds what rules and configuration say of a domain; nil: it goes by MX.
+func (r *Router) next(domain string) (*Next, error) {
+	if n, ok, err := r.ruled(domain, false); ok || err != nil {
+		return n, err
+	}
+	if n, ok := r.configured(domain); ok {
+		return n, nil
+	}
+	if n, ok, err := r.ruled(domain, true); ok || err != nil {
+		return n, err
+	}
+	return r.cfg.Default, nil
+}
+
+// ruled finds what a rule says. Ways that are not SMTP were given to the mail when it
+// was accepted; what waits from before goes as it would have gone.
+func (r *Router) ruled(domain string, all bool) (n *Next, ok bool, err error) {
+	if r.cfg.Ways == nil {
+		return nil, false, nil
+	}
+	w, ok := r.cfg.Ways(domain, all)
+	switch {
+	case !ok:
+		return nil, false, nil
+	case w.By == rules.Direct:
+		return nil, true, nil
+	case w.By == rules.Refused:
+		reply, err := rules.ReplyOf(w.Host)
+		if err != nil {
+			return nil, false, nil
+		}
+		return nil, true, &Error{reply, nil}
+	case w.By != rules.SMTP:
+		return nil, false, nil
+	}
+	n, err = ParseNext(w.Host)
+	if err != nil {
+		return nil, false, &Error{smtp.New(451, "4.3.5", "The rule of the way leads nowhere."), err}
+	}
+	for _, known := range r.cfg.Domains {
+		n = known.of(n)
+	}
+	return r.cfg.Default.of(n), true, nil
+}
+
+// of gives what is configured of a next hop instead of a bare one that is the same.
+func (n *Next) of(bare *Next) *Next {
+	if n == nil || n.Host != bare.Host || n.MX != bare.MX || cmp.Or(n.Port, Port) != cmp.Or(bare.Port, Port) {
+		return bare
+	}
+	return n
+}
+
+// configured finds what the configuration says of a domain alone; a nil Next is by MX.
+func (r *Router) configured(domain string) (*Next, bool) {
 	if n, ok := r.cfg.Domains[domain]; ok {
-		return n
+		return n, true
 	}
 	for rest := domain; ; {
 		_, parent, ok := strings.Cut(rest, ".")
 		if !ok {
-			return r.cfg.Default
+			return nil, false
 		}
 		if n, ok := r.cfg.Domains["."+parent]; ok {
-			return n
+			return n, true
 		}
 		rest = parent
 	}
