@@ -281,3 +281,39 @@ func BenchmarkResolve(b *testing.B) {
 		}
 	}
 }
+
+// genericstable and masquerading: what our senders become.
+func TestLegacySenders(t *testing.T) {
+	v := ruledView(t, `generic joe@home.test joe.bloggs@corp.test
+generic eva@home.test eva%1@corp.test
+generic @inner.test @corp.test
+generic postgres db@corp.test
+masquerade shop.test corp.test
+masquerade .lab.test lab.test envelope
+masquerade out.lab.test -
+masquerade root@ -
+domain old.test home.test`)
+	for _, c := range []struct{ name, in, header, envelope string }{
+		{"a full address", "joe@home.test", "joe.bloggs@corp.test", "joe.bloggs@corp.test"},
+		{"with a detail", "eva+x@home.test", "eva+x@corp.test", "eva+x@corp.test"},
+		{"a domain", "ana@inner.test", "ana@corp.test", "ana@corp.test"},
+		{"a bare user of ours", "postgres@foo.test", "db@corp.test", "db@corp.test"},
+		{"a bare user of others", "postgres@example.net", "postgres@example.net", "postgres@example.net"},
+		{"masqueraded in the header", "ana@shop.test", "ana@corp.test", "ana@shop.test"},
+		{"and in the envelope", "ana@pc1.lab.test", "ana@lab.test", "ana@lab.test"},
+		{"not what is above it", "ana@lab.test", "ana@lab.test", "ana@lab.test"},
+		{"an exception", "ana@out.lab.test", "ana@out.lab.test", "ana@out.lab.test"},
+		{"an exposed user", "root@shop.test", "root@shop.test", "root@shop.test"},
+	} {
+		a, err := addr.ParseAddress(c.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h, e := v.Public(a, true).String(), v.Public(a, false).String(); h != c.header || e != c.envelope {
+			t.Errorf("%s: header %s, envelope %s; want %s, %s", c.name, h, e, c.header, c.envelope)
+		}
+	}
+	if a := v.Renamed(addr.Address{Local: "x", Domain: "old.test"}); a.Domain != "home.test" {
+		t.Error(a)
+	}
+}

@@ -158,6 +158,7 @@ type facts struct {
 	complete  bool   // the fields below are made
 	missing   []byte // what is put above header: fields that were missing, an empty line
 	rewritten bool   // header is not what the spool has in its place
+	renamed   bool   // and has other addresses than what came
 }
 
 // maxAuthors bounds the From addresses that are looked at.

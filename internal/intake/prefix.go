@@ -57,6 +57,7 @@ func (k *sink) complete(f *facts) error {
 		f.header, f.inSpool = nil, 0
 		f.missing = append(f.missing, "\r\n"...)
 	}
+	k.readdress(f, ours)
 	if unparted || forged(f.header, host) {
 		f.header, f.rewritten = appendWithoutForged(nil, f.header, host), true
 	}
@@ -129,7 +130,7 @@ func (k *sink) reparse(f *facts) error {
 // describe makes what every delivery of the message has in common. Fields that
 // we supplied belong to its envelope.
 func (k *sink) describe(f *facts, p *prefixes) error {
-	if len(f.missing) > 0 {
+	if len(f.missing) > 0 || f.renamed {
 		f.tree.Envelope = message.ParseEnvelope(message.Header(append(bytes.Clone(f.missing), f.header...)))
 	}
 	p.stored = store.Delivery{Prefix: p.delivered, Skip: p.skip, InternalDate: k.s.in.cfg.Now()}

@@ -62,6 +62,9 @@ func (tx *transaction) reversePath() addr.Address {
 	if tx.scan != nil && tx.scan.from != nil {
 		return *tx.scan.from
 	}
+	if tx.view.Rewrites() {
+		return tx.rewrittenPath()
+	}
 	return tx.env.ReversePath
 }
 
