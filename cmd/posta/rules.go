@@ -196,12 +196,21 @@ func readRules(do give, file string, f rules.Format, domain string) ([]rules.Pla
 	for _, d := range domains {
 		ours[d.Name] = true
 	}
+	var accounts []command.Account
+	if err := do("account.ls", struct{}{}, &accounts); err != nil {
+		return nil, err
+	}
+	logins := map[string]bool{}
+	for i := range accounts {
+		logins[accounts[i].Address] = true
+	}
 	text, err := readInput(file, maxRuleFile)
 	if err != nil {
 		return nil, err
 	}
 	list, err := rules.Parse(text, rules.File{
 		Format: f, Domain: domain, Local: func(d string) bool { return ours[d] },
+		Account: func(address string) bool { return logins[address] },
 		Include: func(name string) ([]byte, error) { return readInput(name, maxIncludeFile) },
 	})
 	if problems, ok := errors.AsType[*rules.Problems](err); ok {

@@ -158,7 +158,7 @@ func addAccount(ctx context.Context, h *House, p Principal, a NewAccount) (any, 
 		if e := findAddress(v, d.ID, string(ad.Local)); e != nil {
 			return nil, nil, fail(ErrExists, "error.address.exists", ad)
 		}
-		if r := h.Directory.View().Rules().Get(rules.Address, []byte(ad.Fold().String())); r != "" && !leadsTo(r, ad.String()) {
+		if r := h.Directory.View().Rules().Get(rules.Address, []byte(ad.Fold().String())); r != "" && !rules.LeadsTo(r, ad.String()) {
 			return nil, nil, fail(ErrExists, "error.address.exists", ad)
 		}
 		acc := &store.Account{

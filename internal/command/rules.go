@@ -206,20 +206,10 @@ func ruleHere(v *directory.View, r rules.Rule) error {
 	if refuses && directory.IsPostmaster(a) {
 		return fail(ErrUsage, "error.rule.postmaster", r.Key)
 	}
-	if acc := v.ByLogin(r.Key); !refuses && acc != nil && acc.Login == r.Key && !leadsTo(r.Value, r.Key) {
+	if acc := v.ByLogin(r.Key); !refuses && acc != nil && acc.Login == r.Key && !rules.LeadsTo(r.Value, r.Key) {
 		return fail(ErrExists, "error.rule.account", r.Key, r.Key)
 	}
 	return nil
-}
-
-// leadsTo reports whether an address is among the targets of a value.
-func leadsTo(value, address string) bool {
-	for t := range rules.Targets(value) {
-		if (t.Form == rules.ToAddress || t.Form == rules.ToUser) && strings.EqualFold(t.Text, address) {
-			return true
-		}
-	}
-	return false
 }
 
 // wouldLoop reports whether an address would lead only to itself with a rule.
@@ -239,5 +229,5 @@ func wouldLoop(v *directory.View, r rules.Rule) bool {
 		}
 	}
 	// Gone round once, an address is asked for what is there beside its rule.
-	return leadsTo(r.Value, r.Key)
+	return rules.LeadsTo(r.Value, r.Key)
 }

@@ -50,6 +50,9 @@ type File struct {
 	// Local reports whether a domain is ours; nil lets every domain pass. Rules of
 	// addresses are about domains of ours only.
 	Local func(domain string) bool
+	// Account reports whether an address is an account's own; nil: none is. A rule that
+	// leads its mail elsewhere without it is reported.
+	Account func(address string) bool
 	// Include reads the file of an :include:; nil has them reported.
 	Include func(path string) ([]byte, error)
 }
@@ -180,7 +183,9 @@ func (p *parser) line(n int, line string) {
 	}
 	r, err := New(kind, key, value, p.Domain)
 	if err == nil && kind == Address {
-		err = p.ours(r.Key)
+		if err = p.ours(r.Key); err == nil {
+			err = p.keeps(r)
+		}
 	}
 	if err != nil {
 		p.problems.add(n, key, err.Error())
@@ -210,6 +215,14 @@ func (p *parser) ours(key string) error {
 		return nil
 	}
 	return fmt.Errorf("%s is none of our domains: posta domain add %s", domain, domain)
+}
+
+// keeps says of which account a rule would take the mail.
+func (p *parser) keeps(r Rule) error {
+	if p.Account == nil || !p.Account(r.Key) || strings.HasPrefix(r.Value, refuse) || strings.HasSuffix(r.Value, redirect) || LeadsTo(r.Value, r.Key) {
+		return nil
+	}
+	return fmt.Errorf("it is an account, whose mail would go elsewhere: name %s among the targets", r.Key)
 }
 
 // cut parts a line into key and value.

@@ -72,6 +72,16 @@ func Targets(value string) iter.Seq[Target] {
 	}
 }
 
+// LeadsTo reports whether an address is among the targets of a value.
+func LeadsTo(value, address string) bool {
+	for t := range Targets(value) {
+		if (t.Form == ToAddress || t.Form == ToUser) && strings.EqualFold(t.Text, address) {
+			return true
+		}
+	}
+	return false
+}
+
 // readTarget reads a target in its normal form.
 func readTarget(s string) Target {
 	switch {
