@@ -19,7 +19,7 @@ func ruledView(t testing.TB, text string) *View {
 	t.Helper()
 	v := newView(&store.DirectoryView{
 		Version: 1,
-		Domains: []store.Domain{{ID: 1, Name: "home.test"}, {ID: 2, Name: "foo.test"}},
+		Domains: []store.Domain{{ID: 1, Name: "home.test"}, {ID: 2, Name: "foo.test"}, {ID: 3, Name: "bar.test"}},
 		Accounts: []store.Account{
 			{ID: 1, Domain: 1, Login: "ana@home.test", Role: store.Owner}, {ID: 2, Domain: 1, Login: "luis@home.test"}, {ID: 3, Domain: 1, Login: "root@home.test"},
 		},
