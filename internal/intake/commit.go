@@ -428,6 +428,9 @@ func (in *Intake) effectText(tx *transaction, ef mail.Effect) string {
 		}
 		return via + login + " → " + to
 	case mail.Enqueue:
+		if ef.Transport != "" {
+			return via + "queue → " + ef.To.String() + " (" + ef.Transport + ")"
+		}
 		return via + "queue → " + ef.To.String()
 	case mail.Hold:
 		return "quarantine"
