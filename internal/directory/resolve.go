@@ -93,8 +93,10 @@ func (v *View) postmasterOf(a addr.Address) ([]Target, error) {
 // resolution is one walk through rules and aliases.
 type resolution struct {
 	view    *View
+	first   addr.Address // folded: the one address that most walks see
+	asked   asked        // of first
 	seen    map[addr.Address]asked
-	taken   map[end]bool
+	taken   map[end]bool // of out, once there are many
 	out     []Target
 	refused *Refused // the first
 	known   bool     // the address exists, even if it leads nowhere
@@ -111,7 +113,7 @@ const (
 )
 
 func newResolution(v *View) resolution {
-	return resolution{view: v, seen: map[addr.Address]asked{}, taken: map[end]bool{}}
+	return resolution{view: v}
 }
 
 // trail is how a walk came to an address.
@@ -154,10 +156,10 @@ func (r *resolution) follow(a addr.Address, t trail) {
 	if r.steps++; r.steps > maxSteps || len(r.out) > MaxTargets {
 		return
 	}
-	been := r.seen[folded]
+	been := r.been(folded)
 	if been&askedRule == 0 {
 		if f := r.view.searchRule(a, r.log); f.Value != "" {
-			r.seen[folded] |= askedRule
+			r.note(folded, askedRule)
 			r.expand(f, a, r.owned(a, t))
 			return
 		}
@@ -166,12 +168,12 @@ func (r *resolution) follow(a addr.Address, t trail) {
 		r.say(StageLoop, folded.String(), "")
 		return
 	}
-	r.seen[folded] |= askedOwn
+	r.note(folded, askedOwn)
 	if r.own(a, t) || been&askedRule != 0 {
 		return
 	}
 	if f := r.view.lastRule(a, r.log); f.Value != "" {
-		r.seen[folded] |= askedRule
+		r.note(folded, askedRule)
 		r.expand(f, a, t)
 	}
 }
@@ -285,8 +287,8 @@ func (r *resolution) expand(f found, a addr.Address, t trail) {
 // asUser goes to the account of an address, without its rule.
 func (r *resolution) asUser(a addr.Address, t trail) {
 	a, ours := r.place(a, t)
-	if folded := a.Fold(); ours && r.seen[folded]&askedOwn == 0 {
-		r.seen[folded] |= askedOwn
+	if folded := a.Fold(); ours && r.been(folded)&askedOwn == 0 {
+		r.note(folded, askedOwn)
 		r.own(a, t)
 	}
 }
@@ -297,12 +299,50 @@ func (r *resolution) refuse(f found, reply smtp.Reply, moved bool) {
 	}
 }
 
-func (r *resolution) add(t Target) {
-	if e := (end{t.Account, t.Remote.Fold(), t.Transport, t.Drop}); !r.taken[e] {
-		r.taken[e] = true
-		r.out = append(r.out, t)
+// been is what was asked of an address already.
+func (r *resolution) been(a addr.Address) asked {
+	if a == r.first {
+		return r.asked
 	}
+	return r.seen[a]
 }
+
+// note keeps what was asked of an address.
+func (r *resolution) note(a addr.Address, what asked) {
+	if r.first.IsZero() {
+		r.first = a
+	}
+	if a == r.first {
+		r.asked |= what
+		return
+	}
+	if r.seen == nil {
+		r.seen = map[addr.Address]asked{}
+	}
+	r.seen[a] |= what
+}
+
+// few is up to how many targets are compared one by one.
+const few = 16
+
+// add takes a target that is not there yet.
+func (r *resolution) add(t Target) {
+	e := endOf(t)
+	switch {
+	case r.taken[e] || r.taken == nil && slices.ContainsFunc(r.out, func(o Target) bool { return endOf(o) == e }):
+		return
+	case r.taken != nil:
+		r.taken[e] = true
+	case len(r.out) == few:
+		r.taken = map[end]bool{e: true}
+		for _, o := range r.out {
+			r.taken[endOf(o)] = true
+		}
+	}
+	r.out = append(r.out, t)
+}
+
+func endOf(t Target) end { return end{t.Account, t.Remote.Fold(), t.Transport, t.Drop} }
 
 // admin is the account that reads postmaster@, abuse@ and hostmaster@ of a
 // domain (0: of the house): its domain administrator, else the first owner.
