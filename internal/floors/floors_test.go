@@ -21,7 +21,7 @@ var floors = []struct {
 	packages []string
 }{
 	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
-	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "rules", "rewrite", "sieve", "mbox", "parcel", "srs"}},
+	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "sieve", "mbox", "parcel", "srs"}},
 	{"domain", []string{"mail", "mailbox", "finding", "rules", "rewrite", "letter"}},
 	{"state", []string{"blob", "store", "follow", "counts", "directory", "trace", "spam/tally"}},
 	{"engines", []string{"blob/record", "blob/gather", "blob/pack", "blob/s3", "blob/blobtest", "store/sqlstore", "store/storetest", "pgtest", "bindtest", "postatest", "scan/scantest", "scan/peertest", "spam/tally/sqltally", "spam/tally/tallytest", "maildir", "imapclient"}},
