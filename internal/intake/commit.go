@@ -334,7 +334,7 @@ func (k *sink) accept(f *facts, w *filed, sum [32]byte, keys []store.ConfirmKey,
 		case mail.Enqueue:
 			out := k.enqueue(a, f, p, k.sealOf(f, filed, &ef), k.forwarded(filed, &ef), ef.By)
 			out.Recipients = append(out.Recipients, store.QueueTo{
-				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
+				Address: ef.To.String(), Domain: ef.Hop(), Original: ef.Original, Notify: ef.Notify,
 			})
 		case mail.Hold:
 			a.Holds = append(a.Holds, k.hold(ef, f, p, verdicts[ef.Recipient], &rec.Findings))

@@ -88,7 +88,7 @@ func (in *Intake) write(a *store.Accept, e *mail.Envelope, text []byte, told *tr
 		if ef.Kind == mail.Enqueue {
 			a.Enqueues = append(a.Enqueues, store.Enqueue{
 				Sign: true, UTF8: e.UTF8, EightBit: tree.Defects.Has(message8Bit), Expires: now.Add(in.cfg.Lifetime),
-				Recipients: []store.QueueTo{{Address: ef.To.String(), Domain: string(ef.To.Domain), Notify: mail.NotifyNever}},
+				Recipients: []store.QueueTo{{Address: ef.To.String(), Domain: ef.Hop(), Notify: mail.NotifyNever}},
 			})
 			continue
 		}

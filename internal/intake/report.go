@@ -52,7 +52,7 @@ func (k *sink) lookLater(a *store.Accept, f *facts, filed *mail.Envelope, p *pre
 		} else {
 			out := k.enqueue(els, f, p, k.sealOf(f, filed, &ef), k.forwarded(filed, &ef), ef.By)
 			out.Recipients = append(out.Recipients, store.QueueTo{
-				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
+				Address: ef.To.String(), Domain: ef.Hop(), Original: ef.Original, Notify: ef.Notify,
 			})
 		}
 		rec.To[ef.Recipient].AddEffect(func() string { return "report" })

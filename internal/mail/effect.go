@@ -38,9 +38,21 @@ type Effect struct {
 	// From is the reverse-path with which it leaves, in place of the envelope's: that of
 	// an alias's owner, or a rewritten one (SRS). nil is the envelope's.
 	From *addr.Address
-	// Transport is how it leaves, in the form that route reads ("pipe:NAME",
-	// "lmtp:HOST:PORT", "smtp:[HOST]:PORT"); "" is what the domain's route says.
+	// Transport is how it leaves ("pipe:NAME", "lmtp:HOST:PORT", "lmtp:unix:/PATH",
+	// "smtp:[HOST]:PORT"; "smtp:" is by MX); "" is what the domain's route says.
 	Transport string
 
 	Via []string // the aliases that led here, for the trace
+}
+
+// Hop is the next hop of what leaves, in the form that route reads: the domain of To, its
+// Transport, or "mx:DOMAIN" where that is "smtp:".
+func (e *Effect) Hop() string {
+	switch e.Transport {
+	case "":
+		return string(e.To.Domain)
+	case "smtp:":
+		return "mx:" + string(e.To.Domain)
+	}
+	return e.Transport
 }

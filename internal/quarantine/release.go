@@ -92,7 +92,7 @@ func (r *Releaser) accept(view *directory.View, h *store.HeldMail, to addr.Addre
 		case mail.Enqueue:
 			out := r.enqueue(a, h, ef.Relayed)
 			out.Recipients = append(out.Recipients, store.QueueTo{
-				Address: ef.To.String(), Domain: string(ef.To.Domain), Original: ef.Original, Notify: ef.Notify,
+				Address: ef.To.String(), Domain: ef.Hop(), Original: ef.Original, Notify: ef.Notify,
 			})
 			places = append(places, "queue → "+ef.To.String())
 		}

@@ -60,8 +60,11 @@ func (a *attempt) run(ctx context.Context) {
 func (a *attempt) targets() []target {
 	var out []target
 	for _, h := range a.rt.Hosts {
+		if h.Socket != "" {
+			out = append(out, target{h, place{socket: h.Socket}})
+		}
 		for _, ip := range h.Addrs {
-			out = append(out, target{h, netip.AddrPortFrom(ip, h.Port)})
+			out = append(out, target{h, place{AddrPort: netip.AddrPortFrom(ip, h.Port)}})
 		}
 	}
 	return out

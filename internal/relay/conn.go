@@ -26,7 +26,7 @@ type conn struct {
 	raw      net.Conn // the TCP connection: closing it cuts everything
 	line     *lineio.Conn
 	host     route.Host
-	addr     netip.AddrPort
+	addr     place
 	key      poolKey
 	parser   smtp.ReplyParser
 	ext      smtp.Extensions
@@ -44,7 +44,30 @@ type conn struct {
 // target is one address to connect to.
 type target struct {
 	host route.Host
-	addr netip.AddrPort
+	addr place
+}
+
+// place is where connections lead: an address with a port, or a unix socket.
+type place struct {
+	netip.AddrPort
+	socket string
+}
+
+// String gives "192.0.2.1:25" or "unix:/path".
+func (p place) String() string {
+	if p.socket != "" {
+		return "unix:" + p.socket
+	}
+	return p.AddrPort.String()
+}
+
+// dialTo connects. A socket is of this machine, whatever the network is.
+func (r *Relay) dialTo(ctx context.Context, p place) (net.Conn, error) {
+	if p.socket != "" {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", p.socket)
+	}
+	return r.cfg.Dial(ctx, "tcp", p.AddrPort.String())
 }
 
 // dial connects and greets. On failure the Outcome tells what there is to tell.
@@ -83,7 +106,7 @@ func (a *attempt) begin(ctx context.Context, t target, rule Rule) (*conn, *failu
 	a.connects++
 	dctx, cancel := context.WithTimeout(ctx, r.cfg.Timeouts.Connect)
 	defer cancel()
-	raw, err := r.cfg.Dial(dctx, "tcp", t.addr.String())
+	raw, err := r.dialTo(dctx, t.addr)
 	if err != nil {
 		r.open.Leave(t.addr)
 		return nil, &failure{Outcome: t.ours(451, "4.4.1", "No connection: "+plain(err))}
@@ -99,7 +122,7 @@ func (a *attempt) begin(ctx context.Context, t target, rule Rule) (*conn, *failu
 }
 
 // enter takes one of the places of an address, an idle connection's if need be.
-func (r *Relay) enter(a netip.AddrPort) bool {
+func (r *Relay) enter(a place) bool {
 	if r.open.Enter(a, r.cfg.PerHost) {
 		return true
 	}
@@ -143,24 +166,31 @@ func (c *conn) greet(ctx context.Context, rule Rule, requireTLS bool) *failure {
 			return f
 		}
 	}
-	if requireTLS && !c.ext.RequireTLS {
+	if requireTLS && !c.ext.RequireTLS && c.host.Socket == "" {
 		return c.fail(550, "5.7.30", "The message requires TLS all the way (RFC 8689), which the host does not offer")
 	}
 	return nil
 }
 
-// hello says EHLO, or HELO to a host that does not know it.
+// hello says EHLO, or HELO to a host that does not know it; LHLO where LMTP is spoken.
 func (c *conn) hello() *failure {
 	c.ext = smtp.Extensions{}
-	r, err := c.command(c.r.cfg.Timeouts.Hello, "EHLO "+c.r.cfg.Hostname)
+	verb := "EHLO"
+	if c.host.LMTP {
+		verb = "LHLO"
+	}
+	r, err := c.command(c.r.cfg.Timeouts.Hello, verb+" "+c.r.cfg.Hostname)
 	if err != nil {
-		return c.lost(err, "after EHLO")
+		return c.lost(err, "after "+verb)
 	}
 	if r.OK() {
 		c.ext = smtp.ParseExtensions(r)
+		// With BDAT the replies to the last chunk are one for each recipient too; no
+		// store that takes BINARYMIME this way is known, so it gets what all take.
+		c.ext.Chunking = c.ext.Chunking && !c.host.LMTP
 		return nil
 	}
-	if !r.Permanent() || r.Closes() {
+	if c.host.LMTP || !r.Permanent() || r.Closes() {
 		return c.refused(r)
 	}
 	if r, err = c.command(c.r.cfg.Timeouts.Hello, "HELO "+c.r.cfg.Hostname); err != nil {

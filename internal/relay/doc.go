@@ -16,6 +16,9 @@
 // is final. When the connection ends between the dot and its reply, the outcome
 // is Temporary and Unknown: the message may arrive twice (RFC 1047), never not.
 //
+// Where a route says so it is LMTP that is spoken (RFC 2033), over TCP or a unix socket:
+// LHLO, and after the dot a reply for each recipient.
+//
 // # TLS
 //
 // A [Policy] gives the level for each host: none, opportunistic (RFC 7435: any

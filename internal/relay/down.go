@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -13,7 +12,7 @@ const maxDown = 4096
 // queue full of mail for a dead host does not wait for it again and again.
 type downs struct {
 	mu    sync.Mutex
-	until map[netip.AddrPort]mark
+	until map[place]mark
 }
 
 type mark struct {
@@ -21,11 +20,11 @@ type mark struct {
 	out   Outcome
 }
 
-func newDowns() *downs { return &downs{until: map[netip.AddrPort]mark{}} }
+func newDowns() *downs { return &downs{until: map[place]mark{}} }
 
 // set marks an address. Over the bound, marks that have passed are cleared; if
 // there is still no room the new one is not kept.
-func (d *downs) set(a netip.AddrPort, now time.Time, keep time.Duration, out Outcome) {
+func (d *downs) set(a place, now time.Time, keep time.Duration, out Outcome) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.until) >= maxDown {
@@ -41,14 +40,14 @@ func (d *downs) set(a netip.AddrPort, now time.Time, keep time.Duration, out Out
 	d.until[a] = mark{now.Add(keep), out}
 }
 
-func (d *downs) clear(a netip.AddrPort) {
+func (d *downs) clear(a place) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.until, a)
 }
 
 // get gives what an address failed with, if that is not long ago.
-func (d *downs) get(a netip.AddrPort, now time.Time) (Outcome, bool) {
+func (d *downs) get(a place, now time.Time) (Outcome, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m, ok := d.until[a]

@@ -29,6 +29,9 @@ func statusOf(r smtp.Reply) Status {
 }
 
 func (t target) remote() string {
+	if t.addr.socket != "" {
+		return t.addr.String()
+	}
 	return fmt.Sprintf("%s [%s]:%d", t.host.Name, t.addr.Addr(), t.addr.Port())
 }
 

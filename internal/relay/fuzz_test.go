@@ -46,7 +46,7 @@ func FuzzHost(f *testing.F) {
 				t.Errorf("%+v", o)
 			}
 		}
-		if !r.open.Enter(netip.MustParseAddrPort("192.0.2.1:25"), 1) {
+		if !r.open.Enter(place{AddrPort: netip.MustParseAddrPort("192.0.2.1:25")}, 1) {
 			t.Error("a connection is still counted")
 		}
 	})

@@ -85,6 +85,9 @@ func (l InOrder) TLS(ctx context.Context, domain string, h route.Host) (Rule, er
 // rule is the policy for a host of a route, with what the route and the message
 // themselves ask for.
 func (a *attempt) rule(ctx context.Context, h route.Host) (Rule, error) {
+	if h.Socket != "" { // it does not leave the machine
+		return Rule{Level: route.None, Source: "socket"}, nil
+	}
 	rule := Rule{Level: h.TLS, Source: "route"}
 	switch {
 	case h.TLS != route.Unset:

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"crypto/x509"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -12,8 +11,9 @@ import (
 // poolKey says which connections are alike: same host at the same address, same
 // protection, same authorities and login.
 type poolKey struct {
-	addr   netip.AddrPort
+	addr   place
 	host   string
+	lmtp   bool
 	level  route.TLS
 	source string
 	rule   string // Rule.For
@@ -22,7 +22,7 @@ type poolKey struct {
 }
 
 func keyOf(t target, rule Rule) poolKey {
-	k := poolKey{addr: t.addr, host: t.host.Name, level: rule.Level, source: rule.Source, rule: rule.For, roots: t.host.Roots}
+	k := poolKey{addr: t.addr, host: t.host.Name, lmtp: t.host.LMTP, level: rule.Level, source: rule.Source, rule: rule.For, roots: t.host.Roots}
 	if t.host.Login != nil {
 		k.login = *t.host.Login
 	}
@@ -73,7 +73,7 @@ func (p *pool) take(k poolKey) *conn {
 
 // evict gives an idle connection to an address, whatever its name or protection,
 // so that another kind of connection finds a place there; nil if there is none.
-func (p *pool) evict(a netip.AddrPort) *conn {
+func (p *pool) evict(a place) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k, all := range p.idle {

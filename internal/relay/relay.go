@@ -173,8 +173,8 @@ type Relay struct {
 	cfg  Config
 	pool *pool
 	down *downs
-	open *ratelimit.Gauge[netip.AddrPort] // connections by address, idle ones too
-	tls  *tls.Config                      // the base of each connection's
+	open *ratelimit.Gauge[place] // connections by address, idle ones too
+	tls  *tls.Config             // the base of each connection's
 }
 
 // New makes a Relay.
@@ -189,7 +189,7 @@ func New(cfg Config) *Relay {
 	if cfg.Dial == nil {
 		cfg.Dial = netDialer(cfg.Local)
 	}
-	r := &Relay{cfg: cfg, down: newDowns(), open: ratelimit.NewGauge[netip.AddrPort]()}
+	r := &Relay{cfg: cfg, down: newDowns(), open: ratelimit.NewGauge[place]()}
 	r.pool = newPool(cfg.MaxIdle, cfg.Timeouts.Idle)
 	if r.tls = cfg.TLS.Clone(); r.tls == nil {
 		r.tls = &tls.Config{}

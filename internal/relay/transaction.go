@@ -113,7 +113,10 @@ func (t *transaction) go354() (ready bool, err error) {
 		return true, nil
 	case r.Code == 354:
 		// RFC 2920 §3.1: a host may say 354 though it took no recipient; then
-		// a dot alone ends it.
+		// a dot alone ends it. In LMTP nothing would answer that dot.
+		if t.c.host.LMTP {
+			return false, io.EOF
+		}
 		t.c.line.WriteString(".\r\n")
 		_, err := t.c.reply(t.c.r.cfg.Timeouts.Dot)
 		return false, err
@@ -252,14 +255,12 @@ func (t *transaction) end(ctx context.Context, last func([]byte) []byte) error {
 		}
 	}
 	c.line.Compose(last)
+	if c.host.LMTP {
+		return t.each()
+	}
 	r, err := c.reply(c.r.cfg.Timeouts.Dot)
 	if err != nil {
-		o := c.lost(err, "after the message; it may have been delivered").Outcome
-		o.Unknown = true
-		for _, i := range t.accepted {
-			t.a.final(i, o)
-		}
-		return err
+		return t.unknown(t.accepted, err)
 	}
 	c.messages++
 	c.dirty = false
@@ -271,6 +272,38 @@ func (t *transaction) end(ctx context.Context, last func([]byte) []byte) error {
 	for _, i := range t.accepted {
 		t.a.final(i, o)
 	}
+	return nil
+}
+
+// unknown is the outcome of recipients whose reply to the message was lost; it returns err.
+func (t *transaction) unknown(rcpts []int, err error) error {
+	o := t.c.lost(err, "after the message; it may have been delivered").Outcome
+	o.Unknown = true
+	for _, i := range rcpts {
+		t.a.final(i, o)
+	}
+	return err
+}
+
+// each reads the replies of LMTP to the message: one for each recipient that was
+// accepted, in their order (RFC 2033 §4.2).
+func (t *transaction) each() error {
+	for n, i := range t.accepted {
+		r, err := t.c.reply(t.c.r.cfg.Timeouts.Dot)
+		switch {
+		case err != nil:
+			return t.unknown(t.accepted[n:], err)
+		case r.OK():
+			t.a.final(i, t.c.said(Delivered, r))
+			continue
+		}
+		t.refuse([]int{i}, r)
+		if err := t.closing(r); err != nil {
+			return t.unknown(t.accepted[n+1:], err)
+		}
+	}
+	t.c.messages++
+	t.c.dirty = false
 	return nil
 }
 

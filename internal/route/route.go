@@ -20,6 +20,10 @@
 // MX records that should not be (an address in place of a name, a name that is
 // an alias) are used all the same, with a note for the trace.
 //
+// A transport takes the place of the domain where a recipient has a way of its own
+// ([Router.Route]): "smtp:[host]:port", "lmtp:host:port", "lmtp:unix:/path", "error:…", and
+// "mx:domain", which goes by MX whatever else is configured.
+//
 // # Limits
 //
 // At most [MaxHosts] MX hosts with [MaxAddrs] addresses each are used.
@@ -86,6 +90,10 @@ type Host struct {
 	Implicit bool           // TLS from the first octet (465)
 	Roots    *x509.CertPool // who vouches for it at the level Verify; nil: the relay's
 	Login    *Login
+
+	// What a transport adds.
+	LMTP   bool   // it speaks LMTP (RFC 2033)
+	Socket string // path of a unix socket, in place of Addrs and Port
 }
 
 // Login is what a smart host wants to know. It redacts itself.
@@ -151,9 +159,12 @@ func New(cfg Config, dns resolver.Resolver) *Router {
 	return &Router{cfg, dns}
 }
 
-// Route finds the hosts for a domain: A-labels in lower case, or an address
-// literal in brackets. It blocks for the DNS. The error is an *Error.
+// Route finds the hosts for a domain: A-labels in lower case, an address literal in
+// brackets, or a transport. It blocks for the DNS. The error is an *Error.
 func (r *Router) Route(ctx context.Context, domain string) (*Route, error) {
+	if by, way, ok := cutTransport(domain); ok {
+		return r.transport(ctx, domain, by, way)
+	}
 	n, err := r.next(domain)
 	if err != nil {
 		return nil, err
@@ -203,14 +214,26 @@ func (r *Router) ruled(domain string, all bool) (n *Next, ok bool, err error) {
 	case w.By != rules.SMTP:
 		return nil, false, nil
 	}
-	n, err = ParseNext(w.Host)
+	n, err = r.hop(w.Host)
+	return n, err == nil, err
+}
+
+// hop reads a next hop of a rule. One that is configured by host and port has its TLS and
+// login.
+func (r *Router) hop(s string) (*Next, error) {
+	n, err := ParseNext(s)
 	if err != nil {
-		return nil, false, &Error{smtp.New(451, "4.3.5", "The rule of the way leads nowhere."), err}
+		return nil, nowhere(err)
 	}
 	for _, known := range r.cfg.Domains {
 		n = known.of(n)
 	}
-	return r.cfg.Default.of(n), true, nil
+	return r.cfg.Default.of(n), nil
+}
+
+// nowhere puts mail off whose rule cannot be followed: that is for us to mend.
+func nowhere(err error) error {
+	return &Error{smtp.New(451, "4.3.5", "The rule of the way leads nowhere."), err}
 }
 
 // of gives what is configured of a next hop instead of a bare one that is the same.

@@ -34,15 +34,15 @@ const TLSOptional = "TLS-Required: No\r\n"
 
 // QueueTo is one recipient of an Enqueue.
 type QueueTo struct {
-	Address  string // forward-path
-	Domain   string // next hop's domain, A-labels lower case: the key of concurrency
+	Address string // forward-path
+	// Domain is the next hop, and so the key of concurrency: the domain of the address in
+	// A-labels, lower case, or the transport of a recipient that has a way of its own
+	// ("lmtp:unix:/run/lmtp"; mail.Effect.Hop).
+	Domain   string
 	Original string // ORCPT
 	Notify   mail.Notify
 	Kind     QueueKind
 	Due      time.Time // zero: at once
-	// Transport is how it is delivered, in the form that route reads; "" is by the route
-	// of Domain.
-	Transport string
 }
 
 // QueueKind says what finishing a recipient means.
