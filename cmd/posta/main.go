@@ -20,6 +20,7 @@ import (
 
 	"posta/internal/command"
 	"posta/internal/control"
+	"posta/internal/program"
 	"posta/internal/words"
 )
 
@@ -42,6 +43,8 @@ func run() int {
 	defer stop()
 	args := os.Args[1:]
 	switch filepath.Base(os.Args[0]) {
+	case program.Verb: // before anything else: it becomes another program
+		return program.Child(args)
 	case "sendmail", "mailq", "newaliases":
 		return asSendmail(ctx, filepath.Base(os.Args[0]), args)
 	}

@@ -20,7 +20,7 @@ var floors = []struct {
 	name     string
 	packages []string
 }{
-	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "systemd", "updates", "words"}},
+	{"ground", []string{"durable", "lineio", "memnet", "ratelimit", "gate", "resolver", "authority", "certs", "sandbox", "program", "systemd", "updates", "words"}},
 	{"formats", []string{"addr", "message", "message/charset", "smtp", "imap", "sasl", "dsn", "authres", "dmarcreport", "tlsrpt", "arf", "unpack", "autoconf", "keytable", "sieve", "mbox", "parcel", "srs"}},
 	{"domain", []string{"mail", "mailbox", "finding", "rules", "rewrite", "letter"}},
 	{"state", []string{"blob", "store", "follow", "counts", "directory", "trace", "spam/tally"}},
@@ -94,6 +94,7 @@ var exceptions = map[string]string{
 	"dnsbl ← standing":           "how we stand in the lists is what they answer",
 	"milter ← scan":              "a milter is one kind of scanner",
 	"dkim ← arc":                 "RFC 8617 defines ARC's signatures by their differences from DKIM's",
+	"sandbox ← program":          "a program is confined as we are",
 	"postatest ← pgtest":         "a port is found in one place",
 	"resolver ← authority":       "the names and addresses of the servers that are asked one by one",
 	"mtasts ← audit":             "what others publish is evidence for findings",

@@ -49,6 +49,9 @@ func (q *Queue) deliver(ctx context.Context, b *batch) (out []relay.Outcome, not
 	if err != nil {
 		return sameFor(len(b.entries), q.noRoute(ctx, b, err)), nil
 	}
+	if rt.Program != "" {
+		return q.pipe(ctx, rt, q.messageOf(b)), rt.Notes
+	}
 	return q.cfg.Relay.Deliver(ctx, rt, q.messageOf(b)), rt.Notes
 }
 

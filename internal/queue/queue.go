@@ -14,6 +14,7 @@ import (
 	"posta/internal/dsn"
 	"posta/internal/mail"
 	"posta/internal/mailbox"
+	"posta/internal/program"
 	"posta/internal/relay"
 	"posta/internal/route"
 	"posta/internal/store"
@@ -81,6 +82,7 @@ type Config struct {
 	Blobs     Blobs
 	Router    Router
 	Relay     Relay
+	Programs  Programs // nil: there are none; mail for one is put off
 	Depositor Depositor
 	Filer     Filer // nil: there is no deferred filing; such entries are put off
 
@@ -161,6 +163,9 @@ func New(cfg Config) *Queue {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Programs == nil {
+		cfg.Programs = program.New(nil)
 	}
 	if cfg.Keys == nil {
 		cfg.Keys = func(string) []store.DKIMKey { return nil }

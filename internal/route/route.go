@@ -21,7 +21,7 @@
 // an alias) are used all the same, with a note for the trace.
 //
 // A transport takes the place of the domain where a recipient has a way of its own
-// ([Router.Route]): "smtp:[host]:port", "lmtp:host:port", "lmtp:unix:/path", "error:…", and
+// ([Router.Route]): "smtp:[host]:port", "lmtp:host:port", "lmtp:unix:/path", "pipe:NAME", "error:…", and
 // "mx:domain", which goes by MX whatever else is configured.
 //
 // # Limits
@@ -108,9 +108,11 @@ func (l Login) GoString() string { return l.String() }
 // Route is where mail for a domain goes, best host first.
 type Route struct {
 	Domain string
-	Hosts  []Host // at least one
-	Fixed  bool   // configured, not found by MX
-	Notes  []string
+	Hosts  []Host // at least one, unless it is a Program
+	// Program is the name of the program that takes the mail (pipe:NAME).
+	Program string
+	Fixed   bool // configured, not found by MX
+	Notes   []string
 }
 
 // Error says why there is no route. Reply is as a host would have said it: what

@@ -45,6 +45,11 @@ func (r *Router) transport(ctx context.Context, hop, by, way string) (*Route, er
 		return r.fixed(ctx, hop, n)
 	case "lmtp":
 		return r.lmtp(ctx, hop, way)
+	case "pipe":
+		if way == "" {
+			return nil, nowhere(fmt.Errorf("%q names no program", hop))
+		}
+		return &Route{Domain: hop, Program: way, Fixed: true}, nil
 	case "error":
 		reply, err := rules.ReplyOf(way)
 		if err != nil {

@@ -70,6 +70,31 @@ func Confine(p Paths) (Status, error) {
 	return s, nil
 }
 
+// ConfineProgram is Confine for a process that is about to execute a program that is not
+// ours. Nothing is probed, since what our own process is confined to hides what there is to
+// look at. Unless network is set it takes TCP away too (Linux 6.7). A kernel that cannot is
+// no error: that is a finding of the server's start.
+func ConfineProgram(p Paths, network bool) error {
+	if err := ll.AllThreadsPrctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	if reason(abi()) != "" {
+		return nil
+	}
+	rules, err := rules(p)
+	if err != nil {
+		return err
+	}
+	cfg := landlock.Config{HandledAccessFS: landlock.V9.HandledAccessFS, Scoped: landlock.V9.Scoped}
+	if !network {
+		cfg.HandledAccessNet = landlock.V9.HandledAccessNet
+	}
+	if err := cfg.BestEffort().Restrict(rules...); err != nil {
+		return fmt.Errorf("landlock: %w", err)
+	}
+	return nil
+}
+
 // abi is the kernel's Landlock version; 0 when it has none or it is not on.
 func abi() int {
 	v, err := ll.LandlockGetABIVersion()
