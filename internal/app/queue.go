@@ -12,6 +12,7 @@ import (
 	"posta/internal/dsn"
 	"posta/internal/filing"
 	"posta/internal/intake"
+	"posta/internal/program"
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/route"
@@ -26,7 +27,7 @@ func (s *server) newQueue() *queue.Queue {
 		PerHost: s.cfg.Queue.PerHost, Down: time.Duration(s.cfg.Queue.HostDown),
 	})
 	return queue.New(queue.Config{
-		Store: s.state.Store, Blobs: s.state.Blobs, Router: s.router, Relay: s.relay, Depositor: notices{s},
+		Store: s.state.Store, Blobs: s.state.Blobs, Router: s.router, Relay: s.relay, Programs: program.New(s.cfg.Runnable()), Depositor: notices{s},
 		Keys:    func(domain string) []store.DKIMKey { return s.state.Directory.View().Keys(domain) },
 		Observe: s.observe,
 		Node:    nodeName(), Hostname: s.cfg.Hostname, LanguageOf: s.noticeLanguage,

@@ -11,6 +11,7 @@ import (
 
 	"posta/internal/config"
 	"posta/internal/finding"
+	"posta/internal/program"
 	"posta/internal/rescue"
 	"posta/internal/sandbox"
 	"posta/internal/store"
@@ -136,7 +137,7 @@ func confine(cfg *config.Config, opt Options) ([]finding.Finding, error) {
 		}
 		own.Replaced = append(own.Replaced, abs)
 	}
-	st, err := sandbox.Confine(sandbox.System().Plus(own))
+	st, err := sandbox.Confine(sandbox.System().Plus(own).Plus(program.Paths(cfg.Runnable())))
 	if err != nil {
 		return nil, err
 	}

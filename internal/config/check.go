@@ -62,6 +62,7 @@ func (c *Config) check(bad func(key, format string, a ...any)) {
 	c.checkReports(bad)
 	c.checkStore(bad)
 	c.checkScanners(bad)
+	c.checkPrograms(bad)
 	c.checkProviders(bad)
 	c.checkDKIM(bad)
 	if c.Log.Format != "text" && c.Log.Format != "json" {

@@ -49,6 +49,9 @@ type Config struct {
 	// Scanners are asked about each message, in the order in which they stand.
 	Scanners []Scanner `toml:"scanner"`
 
+	// Programs are those that rules may give mail to.
+	Programs []Program `toml:"program"`
+
 	// Path and Source are the file that Load has read and its text, for a backup;
 	// otherwise empty.
 	Path   string `toml:"-" json:"-"`
