@@ -29,7 +29,7 @@ type Program struct {
 	// Write those folders in which it may make, change and remove files. They must exist.
 	Read    []string `toml:"read"`
 	Write   []string `toml:"write"`
-	Network bool     `toml:"network"` // it may use TCP. Default false
+	Network bool     `toml:"network"` // it may use the network. Default false
 	// Timeout is what it may take for one message, from 1 s to 30 min, CPU how much of a
 	// processor's time. Default 1 min and 30 s.
 	Timeout Duration `toml:"timeout"`

@@ -8,8 +8,8 @@
 // # How a program is confined
 //
 // The child is first this same binary (see [Child]), which takes from itself what the
-// program must not have, and then becomes the program: files by Landlock, TCP by Landlock
-// (Linux 6.7), limits of processor time, memory, written files and open files by rlimits.
+// program must not have, and then becomes the program: files by Landlock, sockets by seccomp
+// and TCP by Landlock too (Linux 6.7), limits of processor time, memory, written files and open files by rlimits.
 // It is the leader of a process group, which is killed whole at the time limit and at the
 // program's end, so that nothing is left behind. A confined server can give no program
 // more than it has itself: what programs need is granted to it at its start ([Paths]).
@@ -40,7 +40,7 @@ type Program struct {
 	Args    []string // behind the name
 	Read    []string // files and folders that it may read and execute beside System
 	Write   []string // folders in which it may make, change and remove files; they exist
-	Network bool     // it may use TCP
+	Network bool     // it may use the network; never unix sockets
 	Time    time.Duration
 	CPU     time.Duration // whole seconds
 	Memory  int64         // of address space, in octets

@@ -110,6 +110,12 @@ func TestConfined(t *testing.T) {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	own, other := t.TempDir(), t.TempDir()
+	socket := filepath.Join(other, "s")
+	u, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
 	if err := os.WriteFile(filepath.Join(other, "clave"), []byte("secreto"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -120,12 +126,19 @@ echo a 2>/dev/null >%[2]s/a || echo writes no other
 ls /proc/1 >/dev/null 2>&1 || echo sees no other process
 cp /bin/true %[1]s/t; %[1]s/t 2>/dev/null || echo executes nothing that it wrote
 perl -MIO::Socket::INET -e 'exit(IO::Socket::INET->new("127.0.0.1:%[3]s") ? 0 : 1)' 2>/dev/null || echo no network
-`, own, other, port))
+perl -MIO::Socket::INET -e 'exit(IO::Socket::INET->new(Proto => "udp", PeerAddr => "127.0.0.1:%[3]s") ? 0 : 1)' 2>/dev/null || echo no UDP
+perl -MIO::Socket::UNIX -e 'exit(IO::Socket::UNIX->new("%[4]s") ? 0 : 1)' 2>/dev/null || echo none of our sockets
+`, own, other, port, socket))
 	p.Write = []string{own}
 	res := New([]Program{p}).Run(t.Context(), "p", nil, strings.NewReader(""))
-	want := "writes its folder\nreads no other\nwrites no other\nsees no other process\nexecutes nothing that it wrote\nno network\n"
-	if string(res.Output) != want || res.Exit != 0 {
-		t.Errorf("%+v\ngot\n%s\nwant\n%s", res, res.Output, want)
+	want := "writes its folder\nreads no other\nwrites no other\nsees no other process\nexecutes nothing that it wrote\n"
+	const none = "no network\nno UDP\nnone of our sockets\n"
+	if string(res.Output) != want+none || res.Exit != 0 {
+		t.Errorf("%+v\ngot\n%s\nwant\n%s", res, res.Output, want+none)
+	}
+	p.Network = true
+	if res := New([]Program{p}).Run(t.Context(), "p", nil, strings.NewReader("")); string(res.Output) != want+"none of our sockets\n" {
+		t.Errorf("with network: %+v\ngot\n%s", res, res.Output)
 	}
 }
 

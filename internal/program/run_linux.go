@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -109,6 +110,10 @@ func become(args []string) error {
 	own := sandbox.Paths{ReadWrite: p.Write, Execute: append(append(System(), p.Path), p.Read...)}
 	if err := sandbox.ConfineProgram(sandbox.System().Plus(own), p.Network); err != nil {
 		return err
+	}
+	runtime.LockOSThread() // until it is another program
+	if err := closeSockets(p.Network); err != nil {
+		return fmt.Errorf("seccomp: %w", err)
 	}
 	argv := append([]string{filepath.Base(p.Path)}, p.Args...)
 	env := os.Environ()
