@@ -29,6 +29,7 @@ import (
 	"posta/internal/mtasts"
 	"posta/internal/outbox"
 	"posta/internal/quarantine"
+	"posta/internal/program"
 	"posta/internal/queue"
 	"posta/internal/relay"
 	"posta/internal/remind"
@@ -162,6 +163,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) (err error) {
 	}
 	s.house = s.state.House()
 	s.house.Self = s.self
+	s.house.Runs = program.New(cfg.Runnable()).Has
 	s.house.OwnIPs, s.house.Published = s.ownIPs, s.publishedDMARC
 	defer func() {
 		if s.relay != nil {

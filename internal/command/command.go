@@ -96,6 +96,8 @@ type House struct {
 	Rotator    Rotator       // nil where no server runs that looks at DNS
 	// Self lists findings about the running server; nil where none runs.
 	Self func() []finding.Finding
+	// Runs reports whether posta.toml names a program; nil: not known here.
+	Runs func(program string) bool
 	// OwnIPs are the addresses that we send from; nil: not known.
 	OwnIPs func() []netip.Addr
 	// Published looks up the DMARC record of a domain, "" for none; nil where nothing is

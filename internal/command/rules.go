@@ -170,10 +170,34 @@ func (h *House) ruleRow(v *directory.View, p Principal, r Rule) (store.AccessEnt
 	if err := ruleHere(v, rule); err != nil {
 		return store.AccessEntry{}, err
 	}
+	if name := h.missingProgram(rule); name != "" {
+		return store.AccessEntry{}, fail(ErrMissing, "error.rule.program", r.Key, name, name)
+	}
 	if !oneLine(r.Note) {
 		return store.AccessEntry{}, fail(ErrUsage, "error.access.note", maxNote)
 	}
 	return store.AccessEntry{Key: rule.Name(), Value: rule.Value, Note: r.Note, Who: p.Name, At: h.now()}, nil
+}
+
+// missingProgram is the first program of a rule that posta.toml does not name, "" if there
+// is none: its mail would wait until it is.
+func (h *House) missingProgram(r rules.Rule) string {
+	if h.Runs == nil {
+		return ""
+	}
+	switch r.Kind {
+	case rules.Address, rules.Glob, rules.Fallback:
+		for t := range rules.Targets(r.Value) {
+			if t.Form == rules.Program && !h.Runs(t.Text) {
+				return t.Text
+			}
+		}
+	case rules.Transport, rules.Sender, rules.Account:
+		if w, err := rules.ParseWay(r.Value); err == nil && w.By == rules.Piped && !h.Runs(w.Host) {
+			return w.Host
+		}
+	}
+	return ""
 }
 
 // ruleHere says why a rule cannot be in this house: its domain is not ours, it would

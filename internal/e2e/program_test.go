@@ -40,6 +40,10 @@ func TestProgram(t *testing.T) {
 	h.posta(t, "", "alias", "add", "tickets@empresa.test", "|tickets")
 	h.posta(t, "", "alias", "add", "tickets+*@empresa.test", "|tickets")
 
+	if out, status := h.try(t, "", "", "alias", "add", "otra@empresa.test", "|otra"); status != 1 || !strings.Contains(out, `name = "otra"`) {
+		t.Errorf("a program that is not named: exit status %d\n%s", status, out)
+	}
+
 	h.submit(t, ana, []string{"tickets+alta@empresa.test"}, letter(ana, "tickets+alta@empresa.test", "una avería", thorny))
 	h.awaitQueue(t, "asks to try again later")
 	var got string

@@ -111,6 +111,11 @@ func New(all []Program) *Runner {
 	return r
 }
 
+// Has reports whether there is a program of a name.
+func (r *Runner) Has(name string) bool {
+	return slices.ContainsFunc(r.all, func(p Program) bool { return p.Name == name })
+}
+
 // Run runs the program of a name with an environment and a standard input, and blocks
 // until it has ended, its time is over or ctx ends; whatever of its group is left then is
 // killed. A program that does not read its input to the end may do so.
