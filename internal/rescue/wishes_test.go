@@ -53,6 +53,11 @@ func TestRebuildWishes(t *testing.T) {
 	h := newHouse(t)
 	ana := h.state.Directory.View().ByLogin("ana@empresa.test")
 	user := &mail.Client{Door: mail.Submission, Class: mail.Authenticated, Login: ana.Login, Account: int64(ana.ID), HELO: "localhost", EHLO: true}
+	const way = "lmtp:unix:/run/lmtp" // of one of the recipients
+	edit := `{"put": [{"kind": "transport", "key": "orcpt@example.org", "value": "` + way + `"}]}`
+	if _, err := command.Do(t.Context(), h.state.House(), command.Principal{Name: "test", Role: store.Owner}, "rule.edit", []byte(edit)); err != nil {
+		t.Fatal(err)
+	}
 	for name, w := range mailWishes {
 		l := letter{from: "ana@empresa.test", to: []string{name + "@example.org", "ana@empresa.test"}, text: text(1, 500), wishes: w}
 		if _, err := h.sendAs(t.Context(), user, l); err != nil {
@@ -70,6 +75,9 @@ func TestRebuildWishes(t *testing.T) {
 		t.Fatalf("%d wait", len(want))
 	}
 	for _, q := range want {
+		if (q.Domain == way) != (q.Address == "orcpt@example.org") {
+			t.Errorf("%s leaves by %s", q.Address, q.Domain)
+		}
 		if !q.Sign || q.Account != ana.ID {
 			t.Errorf("%s: sign %v, of account %d", q.Address, q.Sign, q.Account)
 		}
