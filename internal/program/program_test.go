@@ -50,6 +50,7 @@ func TestRun(t *testing.T) {
 		{"leaves something behind", "sleep 600 & echo fin", nil, "0 fin <nil>"},
 		{"deaf to TERM", "trap '' TERM INT HUP; sleep 600", func(p *Program) { p.Time = 300 * time.Millisecond }, "-1  it took too long"},
 		{"turns in circles", "while :; do :; done", func(p *Program) { p.CPU = time.Second }, "-1  it was ended by a signal: killed"},
+		{"has little memory", "perl -e '$x = \"x\" x 300_000_000; print \"took it\"' 2>/dev/null || exit 71", func(p *Program) { p.Memory = 64 << 20 }, "71  <nil>"},
 		{"says much", "cat; i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i+1)); done", func(p *Program) { p.Output = 4 }, "0 hola <nil>"},
 		{"its environment", "env | sort | tr '\\n' ' '", nil, "0 PATH=/usr/local/bin:/usr/bin:/bin PWD=/ RECIPIENT=b@c <nil>"},
 		{"not there", "", func(p *Program) { p.Path += ".no" }, "-1 *: no such file or directory it could not be started"},

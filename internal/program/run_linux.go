@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -123,14 +125,40 @@ func become(args []string) error {
 	}{
 		{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_FSIZE, uint64(p.File)}, {unix.RLIMIT_NOFILE, uint64(p.Files)},
 		{unix.RLIMIT_CPU, uint64(max(p.CPU/time.Second, 1))},
-		{unix.RLIMIT_AS, uint64(p.Memory)}, // the last: our own runtime has reserved more
 	} {
 		if err := syscall.Setrlimit(l.what, &syscall.Rlimit{Cur: l.most, Max: l.most}); err != nil {
 			return fmt.Errorf("limit %d: %w", l.what, err)
 		}
 	}
-	if err := syscall.Exec(p.Path, argv, env); err != nil {
-		return fmt.Errorf("%s: %w", p.Path, err)
+	return execute(p.Path, argv, env, uint64(p.Memory))
+}
+
+// execute limits the address space and becomes the program. Our own runtime has reserved
+// more than most programs may have: from the limit on it can neither grow nor make a
+// thread. So all is ready before, what follows asks nothing of it, and a failure is told
+// without it.
+func execute(path string, argv, env []string, memory uint64) error {
+	file, err := syscall.BytePtrFromString(path)
+	if err != nil {
+		return err
 	}
-	return nil
+	args, err := syscall.SlicePtrFromStrings(argv)
+	if err != nil {
+		return err
+	}
+	vars, err := syscall.SlicePtrFromStrings(env)
+	if err != nil {
+		return err
+	}
+	said := append(make([]byte, 0, len(path)+200), path...)
+	limit := syscall.Rlimit{Cur: memory, Max: memory}
+	debug.SetGCPercent(-1)
+	if _, _, no := syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_AS, uintptr(unsafe.Pointer(&limit)), 0, 0, 0); no != 0 {
+		return fmt.Errorf("limit of memory: %w", no)
+	}
+	_, _, no := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(file)), uintptr(unsafe.Pointer(&args[0])), uintptr(unsafe.Pointer(&vars[0])))
+	said = append(append(append(said, ": "...), no.Error()...), '\n')
+	syscall.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&said[0])), uintptr(len(said)))
+	syscall.RawSyscall(unix.SYS_EXIT_GROUP, notStarted, 0, 0)
+	return no
 }
