@@ -89,7 +89,7 @@ func File(v *directory.View, e *mail.Envelope, verdicts []mail.Verdict) []mail.E
 			}
 			continue
 		}
-		for _, ef := range one(v, e, r, vd) {
+		for _, ef := range One(v, e, r, vd) {
 			ef.Recipient = i
 			if taken.add(place{ef.Kind, ef.Account, ef.To.Fold(), ef.Transport}) {
 				out = append(out, ef)
@@ -99,8 +99,9 @@ func File(v *directory.View, e *mail.Envelope, verdicts []mail.Verdict) []mail.E
 	return out
 }
 
-// one files for one recipient.
-func one(v *directory.View, e *mail.Envelope, r mail.Recipient, vd mail.Verdict) []mail.Effect {
+// One files for one recipient who takes the message. What an address leads to twice is
+// there twice, and Recipient is zero.
+func One(v *directory.View, e *mail.Envelope, r mail.Recipient, vd mail.Verdict) []mail.Effect {
 	targets, err := v.Resolve(r.Address)
 	relayed := true
 	if errors.Is(err, directory.ErrNotLocal) {

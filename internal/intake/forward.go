@@ -16,7 +16,7 @@ import (
 // bounces leave as they are.
 func (k *sink) forwarded(filed *mail.Envelope, ef *mail.Effect) addr.Address {
 	from := k.tx.reversePath()
-	if ef.From != nil {
+	if ef.From != nil && !from.IsZero() { // a bounce stays one
 		return *ef.From
 	}
 	ours := filed.Recipients[ef.Recipient].Address.Domain

@@ -104,10 +104,11 @@ func once(effects []mail.Effect) []mail.Effect {
 		box     string
 		junk    bool
 		to      addr.Address
+		way     string
 	}
 	seen := map[place]bool{}
 	return slices.DeleteFunc(effects, func(ef mail.Effect) bool {
-		p := place{ef.Kind, ef.Account, ef.Mailbox + "\x00" + ef.Use, ef.Junk, ef.To.Fold()}
+		p := place{ef.Kind, ef.Account, ef.Mailbox + "\x00" + ef.Use, ef.Junk, ef.To.Fold(), ef.Transport}
 		was := seen[p]
 		seen[p] = true
 		return was
@@ -265,43 +266,32 @@ func (r *filer) redirect(ctx context.Context, acc *store.Account, from addr.Addr
 	if err != nil || ef.Junk || a.List != "" || r.k.redirectedBefore(r.f, acc.Login) {
 		return []mail.Effect{ef}, nil
 	}
-	where, targets := filing.Ask(r.k.tx.view, to)
-	switch where {
-	case filing.Elsewhere:
-		return []mail.Effect{r.leaves(ef, from, to, acc)}, nil
-	case filing.Here:
-	default:
+	rcpt := r.filed.Recipients[ef.Recipient]
+	if rcpt.Address = to; rcpt.Original == "" { // RFC 3461 §5.2.7: the sender's wishes go with it
+		rcpt.Original = "rfc822;" + from.String()
+	}
+	var out []mail.Effect
+	for _, next := range filing.One(r.k.tx.view, r.filed, rcpt, mail.Verdict{}) {
+		next.Recipient, next.Via = ef.Recipient, append(append(slices.Clone(ef.Via), acc.Login), next.Via...)
+		switch next.Kind {
+		case mail.Append:
+			made, err := r.account(ctx, next, to)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, made...)
+		case mail.Enqueue:
+			next.Relayed, next.By = true, acc.Login
+			out = append(out, next)
+		default:
+			out = append(out, next)
+		}
+	}
+	if len(out) == 0 {
 		r.faults = append(r.faults, scriptFault{acc.ID, "", errors.New("redirect to " + to.String() + ": there is no such address here")})
 		return []mail.Effect{ef}, nil
 	}
-	var out []mail.Effect
-	for _, t := range targets {
-		next := mail.Effect{Kind: mail.Append, Recipient: ef.Recipient, Account: int64(t.Account), Via: append(append(slices.Clone(ef.Via), acc.Login), t.Via...)}
-		if t.Account == 0 {
-			out = append(out, r.leaves(next, from, t.Remote, acc))
-			continue
-		}
-		made, err := r.account(ctx, next, to)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, made...)
-	}
 	return out, nil
-}
-
-// leaves is the effect of a redirect to another server. The sender's wishes for DSNs go
-// with it as with an alias's (RFC 3461 §5.2.7).
-func (r *filer) leaves(ef mail.Effect, from, to addr.Address, acc *store.Account) mail.Effect {
-	rcpt := r.filed.Recipients[ef.Recipient]
-	original := rcpt.Original
-	if original == "" {
-		original = "rfc822;" + from.String()
-	}
-	return mail.Effect{
-		Kind: mail.Enqueue, Recipient: ef.Recipient, To: to, Original: original, Notify: rcpt.Notify, Relayed: true,
-		By: acc.Login, Via: ef.Via,
-	}
 }
 
 // redirectedField marks what a script sent on, so that it is not sent on again by the
