@@ -19,7 +19,7 @@ import (
 func (c *cli) sieveCommand() *cobra.Command {
 	return c.group("sieve", "sieve", c.sieveList(), c.sieveShow(), c.sievePut(),
 		c.sieveActivate("activate ACCOUNT NAME", "sieve.activate", true), c.sieveActivate("deactivate ACCOUNT", "sieve.deactivate", false),
-		c.sieveRemove(), c.sieveRename(), c.sieveCheck(), c.sieveTest("test", false), c.sieveTest("trace", true))
+		c.sieveRemove(), c.sieveRename(), c.sieveCheck(), c.sieveTest("test", false), c.sieveTest("trace", true), c.sieveRecipe())
 }
 
 // ownerFlag is --of: an account, a domain, or the house.
@@ -203,4 +203,30 @@ func (c *cli) printRun(r *sieve.Result) error {
 		return found{exitFindings}
 	}
 	return nil
+}
+
+// sieveRecipe shows the scripts that come with Posta.
+func (c *cli) sieveRecipe() *cobra.Command {
+	return c.group("recipe", "sieve.recipe",
+		c.leaf("ls", "sieve.recipe.ls", 0, false, func(*cobra.Command, []string) error {
+			if c.json {
+				return c.printJSON(sieve.Recipes())
+			}
+			var rows [][]string
+			for _, r := range sieve.Recipes() {
+				rows = append(rows, []string{r.Name, c.lang.Say("sieve.recipe." + r.Name)})
+			}
+			c.table("head.sieve.recipe", rows)
+			return nil
+		}),
+		c.leaf("show NAME", "sieve.recipe.show", 1, false, func(_ *cobra.Command, args []string) error {
+			for _, r := range sieve.Recipes() {
+				if r.Name == args[0] {
+					_, err := io.WriteString(c.out, r.Text)
+					return err
+				}
+			}
+			return &command.Error{Kind: command.ErrMissing, Key: "error.sieve.recipe", Args: []any{args[0]}}
+		}),
+	)
 }

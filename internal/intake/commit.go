@@ -330,9 +330,13 @@ func (k *sink) accept(f *facts, w *filed, sum [32]byte, keys []store.ConfirmKey,
 	for _, ef := range effects {
 		switch ef.Kind {
 		case mail.Append:
-			a.Deliveries = append(a.Deliveries, delivery(p.stored, ef))
+			d, err := w.deliver(delivery(p.stored, ef), ef)
+			if err != nil {
+				return nil, err
+			}
+			a.Deliveries = append(a.Deliveries, d)
 		case mail.Enqueue:
-			out := k.enqueue(a, f, p, k.sealOf(f, filed, &ef), k.forwarded(filed, &ef), ef.By)
+			out := w.enqueue(a, f, ef)
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: ef.Hop(), Original: ef.Original, Notify: ef.Notify,
 			})
@@ -341,7 +345,7 @@ func (k *sink) accept(f *facts, w *filed, sum [32]byte, keys []store.ConfirmKey,
 		}
 		rec.To[ef.Recipient].AddEffect(func() string { return in.effectText(k.tx, ef) })
 	}
-	if err := k.lookLater(a, f, filed, p, aside, rec); err != nil {
+	if err := w.lookLater(a, f, aside, rec); err != nil {
 		return nil, err
 	}
 	if err := w.answer(a, rec); err != nil {
@@ -353,18 +357,25 @@ func (k *sink) accept(f *facts, w *filed, sum [32]byte, keys []store.ConfirmKey,
 	return a, nil
 }
 
-// enqueue is what of the message leaves sealed by a domain, or by none, from a reverse-path,
-// and by an account's script, or by none.
-func (k *sink) enqueue(a *store.Accept, f *facts, p *prefixes, seal string, from addr.Address, by string) *store.Enqueue {
-	out := k.leaving(f, p)
-	out.ReversePath = from.String()
-	if out.Seal = seal; seal != "" {
-		out.Prefix = append(k.results(nil), p.outgoing...)
+// enqueue is what of the message leaves as an effect has it: sealed by a domain, or by
+// none, from a reverse-path, by an account's script or by none, in a form of its own.
+func (w *filed) enqueue(a *store.Accept, f *facts, ef mail.Effect) *store.Enqueue {
+	k := w.k
+	seal := k.sealOf(f, w.env, &ef)
+	out := k.leaving(f, w.p)
+	out.ReversePath, out.Seal = k.forwarded(w.env, &ef).String(), seal
+	header := w.p.outgoing
+	if form, skip, edited := w.form(ef); edited {
+		header, out.Skip = form, skip
 	}
-	if by != "" {
-		results := len(out.Prefix) - len(p.outgoing)
-		out.Prefix = slices.Insert(bytes.Clone(out.Prefix), results, message.AppendField(nil, redirectedField, by)...)
+	out.Prefix = nil
+	if seal != "" {
+		out.Prefix = k.results(nil)
 	}
+	if ef.By != "" {
+		out.Prefix = message.AppendField(out.Prefix, redirectedField, ef.By)
+	}
+	out.Prefix = append(out.Prefix, header...)
 	for i := range a.Enqueues {
 		if q := &a.Enqueues[i]; q.Seal == seal && q.ReversePath == out.ReversePath && bytes.Equal(q.Prefix, out.Prefix) {
 			return q
@@ -494,6 +505,7 @@ func (in *Intake) acceptRecord(a *store.Accept) []byte {
 	view := in.dir.View()
 	r := store.AcceptRecord{Accept: a.ID, At: in.cfg.Now().UTC()}
 	deliveries, leaving := withReported(a)
+	r.Prefix, r.Skip = common(deliveries, leaving)
 	for _, d := range deliveries {
 		p := store.AcceptPlace{Role: d.Target.Role.String(), Mailbox: d.Target.Name, Keywords: d.Keywords, Flags: uint8(d.Flags)}
 		if at := d.InternalDate.UTC(); at.Sub(r.At).Abs() >= time.Second {
@@ -502,12 +514,37 @@ func (in *Intake) acceptRecord(a *store.Accept) []byte {
 		if acc := view.Account(d.Account); acc != nil {
 			p.Login = acc.Login
 		}
+		if d.Skip != r.Skip || !bytes.Equal(d.Prefix, r.Prefix) {
+			p.Own, p.Prefix, p.Skip = true, d.Prefix, d.Skip
+		}
 		r.Deliveries = append(r.Deliveries, p)
-		r.Prefix, r.Skip = d.Prefix, d.Skip
 	}
 	recordQueued(&r, leaving, view)
 	recordHolds(&r, a.Holds, view)
 	return r.Encode()
+}
+
+// common is the prefix and skip of what no script has edited: an edited header replaces
+// all of the header that came, so it skips the most.
+func common(deliveries []store.Delivery, leaving []store.Enqueue) (prefix []byte, skip int64) {
+	skip = -1
+	for i := range deliveries {
+		if s := deliveries[i].Skip; skip < 0 || s < skip {
+			skip = s
+		}
+	}
+	for i := range leaving {
+		if s := leaving[i].Skip; skip < 0 || s < skip {
+			skip = s
+		}
+	}
+	skip = max(skip, 0)
+	for i := range deliveries {
+		if deliveries[i].Skip == skip {
+			return deliveries[i].Prefix, skip
+		}
+	}
+	return nil, skip
 }
 
 // recordQueued says beside the bytes what of the message leaves, and how.
@@ -518,7 +555,9 @@ func recordQueued(r *store.AcceptRecord, leaving []store.Enqueue, view *director
 		q := &leaving[i]
 		recordWishes(r, q, view)
 		r.Queue(q)
-		r.Skip = q.Skip
+		if q.Skip != r.Skip {
+			continue // a script edited it: a person who looks at it after a rebuild has it as it came
+		}
 		switch {
 		case q.Seal == "" && (filed || sealed):
 			r.QueuedPrefix = q.Prefix

@@ -41,16 +41,20 @@ func (k *sink) reported(f *facts, filed *mail.Envelope, effects []mail.Effect) (
 
 // lookLater puts the job into an accept that looks at the message, with the effects that
 // it has if it is no report.
-func (k *sink) lookLater(a *store.Accept, f *facts, filed *mail.Envelope, p *prefixes, aside []mail.Effect, rec *trace.Record) error {
+func (w *filed) lookLater(a *store.Accept, f *facts, aside []mail.Effect, rec *trace.Record) error {
 	if len(aside) == 0 {
 		return nil
 	}
 	els := &store.Accept{ID: a.ID}
 	for _, ef := range aside {
 		if ef.Kind == mail.Append {
-			els.Deliveries = append(els.Deliveries, delivery(p.stored, ef))
+			d, err := w.deliver(delivery(w.p.stored, ef), ef)
+			if err != nil {
+				return err
+			}
+			els.Deliveries = append(els.Deliveries, d)
 		} else {
-			out := k.enqueue(els, f, p, k.sealOf(f, filed, &ef), k.forwarded(filed, &ef), ef.By)
+			out := w.enqueue(els, f, ef)
 			out.Recipients = append(out.Recipients, store.QueueTo{
 				Address: ef.To.String(), Domain: ef.Hop(), Original: ef.Original, Notify: ef.Notify,
 			})

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"posta/internal/addr"
+	"posta/internal/authres"
 	"posta/internal/filing"
 	"posta/internal/finding"
 	"posta/internal/mail"
@@ -47,6 +49,8 @@ type filer struct {
 	notes   []dupNote
 	faults  []scriptFault
 	set     *finding.Set
+	forms   []*sieve.Message // headers as scripts edited them
+	octets  int              // of them
 	rejects []scriptRefusal
 	taken   map[int]bool // recipients for whom somebody takes the message
 }
@@ -184,15 +188,20 @@ func (r *filer) effects(ctx context.Context, acc *store.Account, to addr.Address
 		}
 		switch a.Kind {
 		case sieve.Keep:
-			out = append(out, flagged(ef, a.Flags))
+			out = append(out, r.edited(flagged(ef, a.Flags), a))
 		case sieve.FileInto:
-			out = append(out, r.into(ctx, acc, flagged(ef, a.Flags), a))
+			out = append(out, r.edited(r.into(ctx, acc, flagged(ef, a.Flags), a), a))
 		case sieve.Redirect:
 			made, err := r.redirect(ctx, acc, to, ef, a)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, made...)
+			for _, m := range made {
+				if m.Kind == mail.Enqueue {
+					m = r.edited(m, a)
+				}
+				out = append(out, m)
+			}
 		case sieve.Reject, sieve.EReject:
 			r.rejects = append(r.rejects, scriptRefusal{acc, ef, a.Text})
 			return nil, nil
@@ -207,6 +216,60 @@ func (r *filer) effects(ctx context.Context, acc *store.Account, to addr.Address
 		out = append(out, mail.Effect{Kind: mail.Drop, Recipient: ef.Recipient, Via: ef.Via})
 	}
 	return out, nil
+}
+
+// maxForms bounds the octets of all headers that scripts edit of one message: they stand
+// in the accept record too.
+const maxForms = 48 << 10
+
+// edited is an effect on the message as its script edited it. Scripts edit headers alone.
+func (r *filer) edited(ef mail.Effect, a sieve.Action) mail.Effect {
+	if a.Edited == nil {
+		return ef
+	}
+	at := slices.Index(r.forms, a.Edited)
+	if at < 0 {
+		if r.octets += len(a.Edited.Header); r.octets > maxForms {
+			r.faults = append(r.faults, scriptFault{AccountID(ef.Account), "", errors.New("the edited header is too large: it stays as it came")})
+			return ef
+		}
+		at, r.forms = len(r.forms), append(r.forms, a.Edited)
+	}
+	ef.Edited = at + 1
+	return ef
+}
+
+// deliver puts the form of an effect into its delivery.
+func (w *filed) deliver(d store.Delivery, ef mail.Effect) (store.Delivery, error) {
+	if ef.Edited == 0 {
+		return d, nil
+	}
+	m := w.scripts.forms[ef.Edited-1]
+	d.Prefix, d.Skip = m.Header, m.Skip
+	env := message.ParseEnvelope(message.Header(m.Header))
+	d.Sent = time.Time{}
+	if t, err := message.ParseDate(env.Date); err == nil {
+		d.Sent = t
+	}
+	var err error
+	d.Envelope, err = env.MarshalBinary()
+	return d, err
+}
+
+// form is what leaves of the message in the form of an effect: the header as its script
+// edited it, without our Return-Path and our results, which are put above it where it is
+// sealed; and how much of the blob it replaces.
+func (w *filed) form(ef mail.Effect) (header []byte, skip int64, edited bool) {
+	if ef.Edited == 0 {
+		return nil, 0, false
+	}
+	m := w.scripts.forms[ef.Edited-1]
+	for f := range message.Header(m.Header).Fields() {
+		if !f.Is("Return-Path") && !(f.Is(authres.FieldName) && authres.Claims(f.Value(), w.k.s.in.cfg.Hostname)) {
+			header = append(header, f.Raw()...)
+		}
+	}
+	return append(header, crlf...), m.Skip, true
 }
 
 // flagged is an effect with the flags of an action.

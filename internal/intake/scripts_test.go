@@ -229,3 +229,42 @@ func TestForwardAndBounce(t *testing.T) {
 		}
 	}
 }
+
+// What a script edits is what is kept and sent, octet for octet below the edit, and comes
+// back from the bytes alone.
+func TestEditedMessageIsKept(t *testing.T) {
+	h := newHouse(t)
+	a, err := txtar.ParseFile("testdata/scripts/label.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.withScripts(a.Files)
+	if rcpt, final := h.talk(stranger(), "a@good.example", []string{"ana@empresa.test", "luis@empresa.test"}, letter); len(rcpt) != 0 || final[0].Code != 250 {
+		t.Fatal(rcpt, final)
+	}
+	ana, luis := h.mailIn("ana", "INBOX"), h.mailIn("luis", "INBOX")
+	if len(ana) != 1 || len(luis) != 1 {
+		t.Fatalf("%d and %d", len(ana), len(luis))
+	}
+	if !strings.HasPrefix(ana[0], "Subject: [CORREOS] hola\r\nOld-Subject: hola\r\nReturn-Path: <a@good.example>\r\nAuthentication-Results: ") ||
+		strings.Count(ana[0], "Subject: ") != 2 || !strings.HasSuffix(ana[0], "\r\n\r\nhola\r\n") {
+		t.Errorf("ana has\n%s", ana[0])
+	}
+	if !strings.HasSuffix(luis[0], letter) {
+		t.Errorf("luis has\n%s", luis[0])
+	}
+	q, err := h.store.ClaimQueue(t.Context(), "n", 10, 10, time.Minute)
+	if err != nil || len(q) != 1 {
+		t.Fatal(q, err)
+	}
+	b, err := blob.ReadAll(t.Context(), h.blobs, q[0].Blob.ID, q[0].Blob.At)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := string(q[0].Prefix) + string(b[q[0].Skip:])
+	if !strings.HasPrefix(sent, "Authentication-Results: mx.empresa.test;") || strings.Contains(sent, "Return-Path") ||
+		!strings.Contains(sent, "\r\nX-Sieve-Redirected-From: ana@empresa.test\r\nSubject: [CORREOS] hola\r\nOld-Subject: hola\r\nReceived: ") ||
+		!strings.HasSuffix(sent, "Message-ID: <1@good.example>\r\n\r\nhola\r\n") {
+		t.Errorf("what leaves is\n%s", sent)
+	}
+}

@@ -42,6 +42,10 @@ type Effect struct {
 	// "smtp:[HOST]:PORT"; "smtp:" is by MX); "" is what the domain's route says.
 	Transport string
 
+	// Edited is the number, from 1, of the form in which a script wants the message placed
+	// or sent, among those that filing made; 0 is as it is.
+	Edited int
+
 	Via []string // the aliases that led here, for the trace
 }
 

@@ -22,7 +22,10 @@ import (
 	"posta/internal/mailbox"
 	"posta/internal/policy"
 	"posta/internal/resolver"
+	"posta/internal/scripts"
+	"posta/internal/sieve"
 	"posta/internal/smtpserver"
+	"posta/internal/srs"
 	"posta/internal/store"
 )
 
@@ -76,7 +79,10 @@ func openHouse(t testing.TB, cfg *config.Config) *house {
 
 func (h *house) use(state *app.State) {
 	h.state = state
-	h.in = intake.New(intake.Config{Policies: policy.NewLive(policy.Lenient), Hostname: h.cfg.Hostname, TempDir: h.t.TempDir()}, state.Directory, state.Store, state.Blobs, world, nil)
+	h.in = intake.New(intake.Config{
+		Policies: policy.NewLive(policy.Lenient), Hostname: h.cfg.Hostname, TempDir: h.t.TempDir(),
+		Scripts: scripts.New(state.Store, state.Directory, sieve.Options{}), Forwards: &srs.Rewriter{Key: []byte("key")},
+	}, state.Directory, state.Store, state.Blobs, world, nil)
 	h.t.Cleanup(func() { _ = state.Close() })
 }
 

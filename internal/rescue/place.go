@@ -106,6 +106,15 @@ func (b *rebuilder) accept(t task, body blob.Reader, p *placed) (*store.Accept, 
 			continue // told of by ensure
 		}
 		d := common
+		if to.Own {
+			if to.Skip < 0 || to.Skip > body.Size() {
+				return nil, fmt.Errorf("a place skips %d of %d octets", to.Skip, body.Size())
+			}
+			d.Prefix, d.Skip = to.Prefix, to.Skip
+			if err := describe(&d, tree, body); err != nil {
+				return nil, err
+			}
+		}
 		d.Account, d.Keywords, d.Flags = acc, to.Keywords, mailbox.Flags(to.Flags)
 		if !to.Internal.IsZero() {
 			d.InternalDate = to.Internal

@@ -13,7 +13,7 @@
 // # Standards
 //
 // RFC 5228 whole, and these capabilities: body (5173), comparator-i;ascii-numeric
-// (4790), comparator-i;unicode-casemap (5051), copy (3894), date and index (5260), duplicate (7352), encoded-character,
+// (4790), comparator-i;unicode-casemap (5051), copy (3894), date and index (5260), duplicate (7352), editheader (5293), encoded-character,
 // enotify with mailto (5435, 5436), envelope, environment (5183), ereject and reject
 // (5429), extlists (6134), fcc (8580), fileinto, ihave (5463), imap4flags (5232),
 // imapsieve (6785), include (6609), mailbox, mboxmetadata and servermetadata (5490),

@@ -82,6 +82,7 @@ func language() []spec {
 		notifies(),
 		listTests(),
 		filters(),
+		editors(),
 	)
 }
 

@@ -94,6 +94,10 @@ type AcceptPlace struct {
 	Mailbox  string   `json:"mailbox,omitempty"`
 	Keywords []string `json:"keywords,omitempty"`
 	Flags    uint8    `json:"flags,omitempty"`
+	// Prefix and Skip are those of this place, where a script edited the header: Own.
+	Own    bool   `json:"own,omitempty"`
+	Prefix []byte `json:"prefix,omitempty"`
+	Skip   int64  `json:"skip,omitempty"`
 	// Internal is the INTERNALDATE where it is not the time of the accept.
 	Internal time.Time `json:"internal,omitzero"`
 }
