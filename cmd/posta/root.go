@@ -49,7 +49,7 @@ func newRoot() *cobra.Command {
 		c.labCommand(), c.quickstartCommand(), c.serveCommand(), c.configCommand(), c.checkCommand(), c.policyCommand(), c.reflectorCommand(),
 		c.domainCommand(), c.accountCommand(), c.aliasCommand(), c.routeCommand(), c.rewriteCommand(), c.accessCommand(), c.dkimCommand(), c.queueCommand(), c.destinationCommand(), c.reportCommand(), c.reputationCommand(), c.quarantineCommand(), c.traceCommand(), c.explainCommand(),
 		c.dnsblCommand(), c.probeCommand(), c.spamCommand(), c.storeCommand(), c.backupCommand(), c.sendmailCommand(), c.versionCommand(),
-		c.auditCommand(), c.sieveCommand(), c.importCommand(), c.exportCommand(),
+		c.auditCommand(), c.sieveCommand(), c.archiveCommand(), c.importCommand(), c.exportCommand(),
 		c.dnsCommand(),
 	)
 	root.InitDefaultHelpCmd()

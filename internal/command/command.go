@@ -143,7 +143,7 @@ var table = slices.Concat(
 	queueCommands, destinationCommands, reportCommands, reportSentCommands, reputationCommands, quarantineCommands, digestCommands, traceCommands,
 	explainCommands, routeCommands,
 	storeCommands, checkCommands, policyCommands, reflectorCommands, spamCommands,
-	dnsCommands, acceptedCommands, movingCommands, sieveCommands,
+	dnsCommands, acceptedCommands, movingCommands, sieveCommands, archiveCommands,
 )
 
 // All lists the commands.

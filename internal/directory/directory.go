@@ -100,6 +100,7 @@ type View struct {
 	keys     map[string][]store.DKIMKey
 	settings map[string]string
 	scripts  map[store.ScriptOwner]store.ScriptState
+	archives map[string]Archive
 	rules    *rules.Set
 }
 
@@ -120,6 +121,7 @@ func newView(raw *store.DirectoryView) *View {
 		keys:     map[string][]store.DKIMKey{},
 		settings: raw.Settings,
 		scripts:  raw.Scripts,
+		archives: archivesOf(raw.Settings),
 	}
 	for i := range raw.Domains {
 		d := &raw.Domains[i]

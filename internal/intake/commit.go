@@ -253,13 +253,21 @@ func (k *sink) file(ctx context.Context, f *facts, verdicts []mail.Verdict, rec 
 	w := &filed{k: k, p: p}
 	w.env, w.verdicts = k.forFiling(verdicts, rec)
 	w.env = k.tx.withSenders(w.env)
-	w.scripts, w.effects, err = k.scripted(ctx, f, &rec.Findings, w.env, p, filing.File(k.tx.view, w.env, w.verdicts))
-	if err != nil || w.scripts == nil || len(w.scripts.rejects) == 0 {
+	plain := filing.File(k.tx.view, w.env, w.verdicts)
+	copies := w.archived(plain)
+	if w.scripts, w.effects, err = k.scripted(ctx, f, &rec.Findings, w.env, p, plain); err != nil {
 		return w, err
 	}
-	var more []mail.Effect
-	w.refused, more = w.scripts.settleRefusals(w.alone())
-	w.effects = append(w.effects, more...)
+	if w.scripts != nil && len(w.scripts.rejects) > 0 {
+		var more []mail.Effect
+		w.refused, more = w.scripts.settleRefusals(w.alone())
+		w.effects = append(w.effects, more...)
+	}
+	for _, ef := range copies {
+		if _, refused := w.refused[ef.Recipient]; !refused {
+			w.effects = append(w.effects, ef)
+		}
+	}
 	return w, nil
 }
 
