@@ -22,8 +22,17 @@ import (
 const password = "correct horse battery"
 
 // accounts of a house: two that are written to, one that writes, two that IMAP
-// clients use, each its own.
-var accounts = []string{"ana", "luis", "writer", "imap0", "imap1"}
+// clients use, each its own, one whose script does with each letter all that scripts do.
+var accounts = []string{"ana", "luis", "writer", "imap0", "imap1", "filed"}
+
+// filing is the script of filed: a letter goes into a folder, is sent on to r-TOKEN
+// elsewhere, and n-TOKEN there is told of it.
+const filing = `require ["variables", "fileinto", "copy", "enotify"];
+if header :matches "subject" "*" { set "token" "${1}"; }
+redirect :copy "r-${token}@elsewhere.test";
+notify :message "${token}" "mailto:n-${token}@elsewhere.test";
+fileinto "Papeles";
+`
 
 const domain = "empresa.test"
 
@@ -65,6 +74,9 @@ var model = sync.OnceValues(func() (dir string, err error) {
 		if err := give("account.add", command.NewAccount{Address: a + "@" + domain, Password: password}); err != nil {
 			return "", err
 		}
+	}
+	if err := give("sieve.put", command.SievePut{Of: address("filed"), Name: "todo", Text: filing, Activate: true}); err != nil {
+		return "", err
 	}
 	return dir, state.Store.ChangeDirectory(context.Background(), func(tx store.DirectoryTx) (store.Audit, error) {
 		return store.Audit{Command: "policy.set"}, tx.PutSetting(policy.Setting, holding)

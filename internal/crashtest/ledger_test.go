@@ -105,6 +105,18 @@ func (l *ledger) settle(m *letter, f fate) {
 	m.fate = f
 }
 
+// keptBy counts what was acknowledged at a door.
+func (l *ledger) keptBy(door string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.letters {
+		if m.door == door && m.fate == kept {
+			n++
+		}
+	}
+	return n
+}
+
 // again takes a letter of a door whose fate is not known, to send it once more.
 func (l *ledger) again(door string, rng *rand.Rand) *letter {
 	l.mu.Lock()
@@ -160,7 +172,7 @@ type placedAt struct {
 // returns how many left more than once.
 func (l *ledger) compare(t testing.TB, state *app.State, delivered func(to string) int) (repeated int) {
 	t.Helper()
-	there, waiting, held := inMailboxes(t, state), inQueue(t, state), inQuarantine(t, state)
+	there, waiting, held, answers := inMailboxes(t, state), inQueue(t, state), inQuarantine(t, state), inAnswers(t, state)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for token, m := range l.letters {
@@ -173,6 +185,9 @@ func (l *ledger) compare(t testing.TB, state *app.State, delivered func(to strin
 			}
 			repeated += max(0, left-1)
 			n = min(1, waits+left)
+		}
+		if m.door == "script" && m.fate == kept {
+			repeated += l.scripted(t, m, func(to string) int { return waiting[to] + answers[to] }, delivered)
 		}
 		if h := held[token]; h > 0 { // or released
 			if n += h; m.door != "held" {
@@ -202,6 +217,51 @@ func (l *ledger) compare(t testing.TB, state *app.State, delivered func(to strin
 		}
 	}
 	return repeated
+}
+
+// scripted looks for what a script wanted with a letter that was acknowledged: none of it
+// is lost, and it leaves twice only where the reply to a dot was lost.
+func (l *ledger) scripted(t testing.TB, m *letter, waits, delivered func(to string) int) (repeated int) {
+	t.Helper()
+	for _, to := range []string{"r-" + m.token + "@elsewhere.test", "n-" + m.token + "@elsewhere.test"} {
+		if waits(to) > 1 {
+			t.Errorf("%s: waits %d times for %s", m.token, waits(to), to)
+		}
+		if waits(to)+delivered(to) == 0 {
+			t.Errorf("%s: what its script wanted for %s is lost", m.token, to)
+		}
+		repeated += max(0, delivered(to)-1)
+	}
+	return repeated
+}
+
+// inAnswers counts what scripts wrote and no job has sent yet, by recipient.
+func inAnswers(t testing.TB, state *app.State) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	jobs, err := state.Store.ListJobs(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(jobs) == 1000 {
+		t.Fatal("too many jobs to be counted")
+	}
+	for i := range jobs {
+		if jobs[i].Kind != store.AnswerJobKind {
+			continue
+		}
+		a, err := store.DecodeAnswerJob(&jobs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A job whose message is filed only waits to be ended.
+		if filed, err := state.Store.Accepted(context.Background(), a.ID); err != nil {
+			t.Fatal(err)
+		} else if !filed {
+			out[a.To]++
+		}
+	}
+	return out
 }
 
 // inQuarantine counts what is held by its Subject.

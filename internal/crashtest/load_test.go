@@ -29,7 +29,7 @@ type load struct {
 }
 
 // begin starts the clients: four at the door for strangers, one that submits
-// with a password, one that speaks LMTP, a stranger whose mail is held, two programs of the machine that write
+// with a password, one that speaks LMTP, one whose letters a script files, a stranger whose mail is held, two programs of the machine that write
 // elsewhere, two IMAP clients.
 func begin(t testing.TB, s *server, data string, book *ledger, pause time.Duration, how ...func(*load)) *load {
 	book.reopen()
@@ -42,6 +42,7 @@ func begin(t testing.TB, s *server, data string, book *ledger, pause time.Durati
 	}
 	l.sender("submission", "tcp", s.Doors["submission"], address("writer"), address("ana"))
 	l.sender("lmtp", "tcp", s.Doors["lmtp"], "", address("luis"))
+	l.sender("script", "tcp", s.Doors["smtp"], "", address("filed"))
 	l.sender("held", "tcp", s.Doors["smtp_proxy"], "", address("luis"))
 	for range 2 {
 		l.sender("queue", "unix", filepath.Join(data, app.SendmailSocket), "", "")
