@@ -153,6 +153,9 @@ func (c *cli) printWay(r *command.ExplainedRcpt) {
 		verdict += " " + r.Label
 	}
 	c.line(1, "explain.verdict", verdict)
+	for _, f := range r.Filters {
+		c.line(1, "explain.filter", f)
+	}
 	for _, e := range r.Effects {
 		c.line(1, "explain.effect", e)
 	}

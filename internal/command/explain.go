@@ -56,6 +56,7 @@ type ExplainedRcpt struct {
 	Label   string             `json:"label,omitempty"`
 	Friend  bool               `json:"friend,omitempty"`
 	Effects []string           `json:"effects,omitempty"`
+	Filters []string           `json:"filters,omitempty"` // "ana@example.org: rules": scripts that run, in their order
 }
 
 // ExplainedRuleset is what one of sendmail's rulesets asked of the access map, in

@@ -5,6 +5,9 @@ import (
 	"posta/internal/mailbox"
 )
 
+// archiveVia stands in traces before where a copy goes.
+const archiveVia = "archive"
+
 // archived are the copies that archive rules want of a message: placements on the same
 // bytes, in the same transaction, whatever scripts did with the mail of those whom it
 // is for. Where a rule leads the scripts do not run. What is held is copied when it is
@@ -17,7 +20,7 @@ func (w *filed) archived(filedTo []mail.Effect) []mail.Effect {
 	var out []mail.Effect
 	add := func(recipient int, id AccountID, sent bool) {
 		for _, a := range view.Copies(id, sent) {
-			ef := mail.Effect{Kind: mail.Append, Recipient: recipient, Account: int64(view.AccountOf(a.To).ID), Mailbox: a.Mailbox, Flags: uint8(mailbox.Seen), Via: []string{"archive"}}
+			ef := mail.Effect{Kind: mail.Append, Recipient: recipient, Account: int64(view.AccountOf(a.To).ID), Mailbox: a.Mailbox, Flags: uint8(mailbox.Seen), Via: []string{archiveVia}}
 			if a.Mailbox == "" {
 				ef.Use = mailbox.Archive.Attr()
 			}

@@ -2,10 +2,13 @@ package intake
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
+	"posta/internal/command"
 	"posta/internal/directory"
 	"posta/internal/mail"
 	"posta/internal/store"
@@ -84,5 +87,34 @@ func TestArchive(t *testing.T) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// An explanation names the filters that would run, and where copies go.
+func TestExplainNamesFilters(t *testing.T) {
+	h := newHouse(t)
+	h.withScripts(nil)
+	err := h.store.ChangeDirectory(t.Context(), func(tx store.DirectoryTx) (store.Audit, error) {
+		return store.Audit{}, errors.Join(
+			tx.PutScript(store.Script{Owner: store.ScriptsOf(h.ids["ana"]), Name: "reglas", Active: true, Text: []byte("keep;")}),
+			tx.PutScript(store.Script{Owner: 0, Name: store.BeforeScript, Text: []byte("keep;")}),
+			tx.PutSetting(directory.ArchiveSetting+"*", `{"to":"luis@empresa.test","mailbox":"C","in":true}`))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.dir.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.Explain(t.Context(), command.Question{To: []string{"ana@empresa.test"}})
+	if err != nil || len(out.Recipients) != 1 {
+		t.Fatal(out, err)
+	}
+	r := out.Recipients[0]
+	if got, want := fmt.Sprint(r.Filters), "[ana@empresa.test: before ana@empresa.test: reglas]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := strings.Join(r.Effects, " | "), "ana@empresa.test → inbox | archive → luis@empresa.test → C"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -113,7 +113,7 @@ func (in *Intake) Explain(ctx context.Context, q command.Question) (*command.Exp
 			return nil, err
 		}
 	}
-	s.explainEnd(out, e)
+	s.explainEnd(ctx, out, e)
 	return out, nil
 }
 
@@ -259,7 +259,7 @@ func (k *sink) rehearsed(ctx context.Context, f *facts, set *finding.Set, asked 
 
 // explainEnd puts in what is known at the end: findings, and the effects on each
 // recipient that was taken.
-func (s *session) explainEnd(out *command.Explanation, e *mail.Envelope) {
+func (s *session) explainEnd(ctx context.Context, out *command.Explanation, e *mail.Envelope) {
 	out.PTR, out.Class, out.Notes = s.access.facts.Name, e.Client.Class.String(), s.tx.notes
 	if s.tx.judge.spfSeen.Domain != "" {
 		out.SPF = s.tx.judge.spfSeen.Tree()
@@ -276,6 +276,8 @@ func (s *session) explainEnd(out *command.Explanation, e *mail.Envelope) {
 			r.verdicts = append(r.verdicts, s.tx.verdict(to.Address, orEmpty(s.tx.set), mail.Accept))
 		}
 		r.effects = filing.File(s.tx.view, e, r.verdicts)
+		w := &filed{k: &sink{s: s, tx: s.tx, env: e}}
+		r.effects = append(r.effects, w.archived(r.effects)...)
 	}
 	next := 0
 	for i := range out.Recipients {
@@ -292,9 +294,27 @@ func (s *session) explainEnd(out *command.Explanation, e *mail.Envelope) {
 		for _, ef := range r.effects {
 			if ef.Recipient == next {
 				to.Effects = append(to.Effects, s.in.effectText(s.tx, ef))
+				s.explainFilters(ctx, to, ef)
 			}
 		}
 		next++
+	}
+}
+
+// explainFilters names the scripts that run for the account of an effect.
+func (s *session) explainFilters(ctx context.Context, to *command.ExplainedRcpt, ef mail.Effect) {
+	if ef.Kind != mail.Append || s.in.cfg.Scripts == nil || slices.Contains(ef.Via, archiveVia) {
+		return
+	}
+	plan, err := s.in.cfg.Scripts.Of(ctx, AccountID(ef.Account))
+	acc := s.tx.view.Account(AccountID(ef.Account))
+	if err != nil || plan == nil || acc == nil {
+		return
+	}
+	for _, one := range plan.All() {
+		if name := acc.Login + ": " + one.Name; !slices.Contains(to.Filters, name) {
+			to.Filters = append(to.Filters, name)
+		}
 	}
 }
 
