@@ -495,7 +495,7 @@ func (r *filer) settleRefusals(whole bool) (refused map[int]string, more []mail.
 	for _, x := range r.rejects {
 		i := x.effect.Recipient
 		switch {
-		case whole && !r.taken[i]:
+		case whole && !r.taken[i] && i < len(r.k.env.Recipients): // one that a scanner added has no reply
 			if refused == nil {
 				refused = map[int]string{}
 			}
