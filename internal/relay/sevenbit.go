@@ -15,7 +15,7 @@ const MaxConvert = 32 << 20
 // said 8bit say 7bit. A message without such octets comes back as it is. Lines
 // keep their CRLF, so a part of text and one of lines both come back whole.
 //
-// ErrNotConvertible: octets over 127 in a header or outside of any part, inside
+// ErrNotConvertible: octets over 127 in a header or outside of any part, under a header that is not only fields, inside
 // a signed or encrypted part (RFC 1847), in a part that already has an encoding
 // or is opaque; or a message over MaxConvert.
 func SevenBit(b []byte) ([]byte, error) {
@@ -75,7 +75,7 @@ func (c *converter) part(p *message.Part) error {
 	if !c.wrong(c.src[p.Start:p.End]) && !said {
 		return nil
 	}
-	if c.wrong(c.src[p.Start:p.Body]) {
+	if c.wrong(c.src[p.Start:p.Body]) || !fieldsAlone(c.src[p.Start:p.Body]) {
 		return ErrNotConvertible
 	}
 	switch {
@@ -110,6 +110,21 @@ func (c *converter) part(p *message.Part) error {
 	}
 	c.at = p.End
 	return nil
+}
+
+// fieldsAlone reports whether a header is nothing but fields and the empty line behind
+// them. Into another one no field can be put so that every reader finds the body where
+// it was.
+func fieldsAlone(h message.Header) bool {
+	end := 0
+	for f := range h.Fields() {
+		if f.Start != end {
+			return false
+		}
+		end = f.End()
+	}
+	rest := string(h[end:])
+	return rest == "" || rest == "\r\n" || rest == "\n"
 }
 
 // header copies a part's header with another Content-Transfer-Encoding.

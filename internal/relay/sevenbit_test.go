@@ -97,6 +97,8 @@ func FuzzWithoutBinary(f *testing.F) {
 // octets once decoded.
 func FuzzSevenBit(f *testing.F) {
 	f.Add([]byte("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\xe1 \r\n.\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nA: b\r\n\r\n\xe2=\r\n--b--\r\n"))
+	// A header that is no fields alone: one more field above would end before it.
+	f.Add([]byte("ry=ersion: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\xe1 \r\n.\r\n--b\r\nContent-Type: message/rfc822\r\n\r\x14A: b\r\n\r\n\xe2"))
 	f.Add([]byte("\xf1"))
 	f.Add([]byte(" \xe2"))
 	f.Add([]byte("--\r\n\xf1\t"))
